@@ -1,0 +1,114 @@
+#include "common/io/keyfile.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEYFILE_TEXT_MAX 128u
+
+static int keyfile_load_parse(const char *text, size_t size, uint8_t *secret)
+{
+	while (size > 0 && isspace((unsigned char)text[size - 1]))
+		size--;
+	if (size != 2 * CRYPTO_KEY_BYTES)
+		return -EBADMSG;
+	for (size_t i = 0; i < size; i++) {
+		int c = tolower((unsigned char)text[i]);
+		int digit = isdigit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+
+		if (digit < 0)
+			return -EBADMSG;
+		secret[i / 2] = (uint8_t)(i % 2 ? secret[i / 2] | digit : digit << 4);
+	}
+	return 0;
+}
+
+static int keyfile_load_read(const char *path, char *text, size_t *ret_size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	ssize_t size;
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		r = -errno;
+	else if (!S_ISREG(st.st_mode))
+		r = -EINVAL;
+	else if (st.st_mode & 077)
+		r = -EPERM;
+	else if ((size = read(fd, text, KEYFILE_TEXT_MAX)) < 0)
+		r = -errno;
+	else
+		*ret_size = (size_t)size;
+	close(fd);
+	return r;
+}
+
+int keyfile_load(struct keyring *ring, const char *path, char error[static KEYFILE_ERROR_MAX])
+{
+	char text[KEYFILE_TEXT_MAX];
+	uint8_t secret[CRYPTO_KEY_BYTES] = {0};
+	size_t size = 0;
+	int r = keyfile_load_read(path, text, &size);
+
+	if (r == -EPERM)
+		snprintf(error, KEYFILE_ERROR_MAX,
+			"key file %s can be read or written by others: chmod 600 it", path);
+	else if (r == -EINVAL)
+		snprintf(error, KEYFILE_ERROR_MAX, "key file %s is not a regular file", path);
+	else if (r < 0)
+		snprintf(error, KEYFILE_ERROR_MAX, "key file %s: %s", path, strerror(-r));
+	if (r < 0)
+		goto out;
+	r = keyfile_load_parse(text, size, secret);
+	if (r < 0) {
+		snprintf(error, KEYFILE_ERROR_MAX,
+			"key file %s must hold one line of 64 hexadecimal digits ('carpool keygen' "
+			"makes one)",
+			path);
+		goto out;
+	}
+	if (keyring_add(ring, secret) == CRYPTO_OK)
+		goto out;
+	r = ring->key_count == KEYRING_KEYS_MAX ? -ENOSPC : -EEXIST;
+	snprintf(error, KEYFILE_ERROR_MAX,
+		r == -ENOSPC ? "key file %s: at most 8 keys" : "key file %s repeats a key", path);
+out:
+	crypto_wipe(text, sizeof(text));
+	crypto_wipe(secret, sizeof(secret));
+	return r;
+}
+
+int keyfile_create(const char *path)
+{
+	uint8_t secret[CRYPTO_KEY_BYTES];
+	char text[2 * CRYPTO_KEY_BYTES + 2];
+	int fd, r = 0;
+
+	if (crypto_random(secret, sizeof(secret)) != CRYPTO_OK)
+		return -EIO;
+	for (size_t i = 0; i < sizeof(secret); i++)
+		snprintf(text + 2 * i, 3, "%02x", secret[i]);
+	text[2 * CRYPTO_KEY_BYTES] = '\n';
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		r = -errno;
+	} else {
+		ssize_t wanted = 2 * (ssize_t)CRYPTO_KEY_BYTES + 1;
+
+		if (write(fd, text, (size_t)wanted) != wanted || fsync(fd) < 0)
+			r = errno ? -errno : -EIO;
+		close(fd);
+		if (r < 0)
+			unlink(path);
+	}
+	crypto_wipe(secret, sizeof(secret));
+	crypto_wipe(text, sizeof(text));
+	return r;
+}

@@ -1,0 +1,22 @@
+/* keyfile.h: cluster key files: one line of 64 hexadecimal digits, mode 0600 or refused. */
+#ifndef COMMON_IO_KEYFILE_H
+#define COMMON_IO_KEYFILE_H
+
+#include "common/keyring.h"
+
+#include <stddef.h>
+
+#define KEYFILE_ERROR_MAX 256u
+
+/* keyfile_load: reads one file and adds its key to the ring.
+ *   error  on failure, one sentence for people: what is wrong and what to do.
+ * 0, or a negative errno: -EPERM group or others may read or write it, -EBADMSG not 64 hex digits,
+ * -EEXIST the same key is in the ring, -ENOSPC the ring is full, or what open(2) and read(2) say.
+ */
+int keyfile_load(struct keyring *ring, const char *path, char error[static KEYFILE_ERROR_MAX]);
+
+/* keyfile_create: a new random key, mode 0600, never over an existing file (-EEXIST), synced to
+ * disk before it returns. 0 or a negative errno. */
+int keyfile_create(const char *path);
+
+#endif
