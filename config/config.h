@@ -259,7 +259,8 @@ uint32_t config_group_paths(const struct config *cfg, const struct config_group 
 	const struct config_path *ret_paths[static LIMIT_PATHS]);
 
 /* config_advskew: the group's own for that node, else the node's. */
-uint8_t config_advskew(const struct config_group *group, const struct config_node *node);
+uint8_t config_advskew(
+	const struct config *cfg, const struct config_group *group, const struct config_node *node);
 
 /* config_advert_interval: advbase * (1 + advskew / 256), to the microsecond below. */
 dur_t config_advert_interval(
