@@ -2,6 +2,7 @@
 #ifndef COMMON_IO_CAPS_H
 #define COMMON_IO_CAPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CAPS_TEXT_MAX 256u
@@ -16,6 +17,6 @@ int caps_limit(const int *keep, size_t keep_count, char missing[static CAPS_TEXT
 	__attribute__((warn_unused_result));
 
 /* caps_has: whether the capability is effective now. */
-_Bool caps_has(int capability);
+bool caps_has(int capability);
 
 #endif

@@ -19,6 +19,7 @@
 struct control_client {
 	int fd; /* -1 when closed */
 	char *buffer;
+	size_t start_bytes; /* received and not taken: [start, used) of the buffer */
 	size_t used_bytes;
 };
 

@@ -14,6 +14,7 @@
 #ifndef COMMON_IO_CONTROL_SERVER_H
 #define COMMON_IO_CONTROL_SERVER_H
 
+#include "common/io/evloop.h"
 #include "common/limits.h"
 #include "common/mono.h"
 
@@ -24,13 +25,18 @@
 #include <systemd/sd-event.h>
 
 #define CONTROL_SERVER_CONNECTIONS_MAX 64u /* in all; LIMIT_CONTROL_PER_UID for one uid */
-#define CONTROL_SERVER_OUTPUT_MAX      (1024u * 1024u) /* queued bytes: more, and it is a slow reader \
-							*/
+#define CONTROL_SERVER_OUTPUT_MAX                                                                  \
+	(1024u * 1024u) /* queued bytes: more, and it is a slow reader                             \
+			 */
 #define CONTROL_SERVER_OUTPUT_LOW	 (64u * 1024u) /* a stream's producer is asked below this */
 #define CONTROL_SERVER_FIRST_LINE_MS	 10000	       /* from connecting to the first whole line */
 #define CONTROL_SERVER_TORN_LINE_MS	 5000	       /* from a line's first byte to its newline */
 #define CONTROL_SERVER_STALLED_MS	 10000	       /* queued output of which nothing is taken */
-#define CONTROL_SERVER_REQUESTS_PER_TURN 16u	       /* then others have their turn */
+#define CONTROL_SERVER_HALF_OPEN_MS	 30000 /* the caller has ended its side, we have not */
+#define CONTROL_SERVER_ROOT_RESERVE	 16u   /* of the connections: never for others */
+#define CONTROL_SERVER_LOG_PER_S	 10u   /* lines a second; the rest is counted */
+#define CONTROL_SERVER_REQUESTS_PER_TURN 16u   /* then others have their turn */
+#define CONTROL_SERVER_STREAM_TURN	 64u   /* items of a stream, likewise */
 
 enum control_rights {
 	CONTROL_RIGHTS_READ = 0,
@@ -120,6 +126,11 @@ unsigned int control_server_publish(struct control_server *server, uint32_t topi
 /* control_server_drop: closes one connection with a logged reason. */
 void control_server_drop(
 	struct control_server *server, struct control_conn conn, const char *reason);
+
+/* control_server_prioritise: a connection that must not wait behind other callers (a handler in a
+ * promotion); all start with EVLOOP_PRIORITY_CONTROL. */
+void control_server_prioritise(
+	struct control_server *server, struct control_conn conn, enum evloop_priority priority);
 
 bool control_server_is_open(const struct control_server *server, struct control_conn conn);
 unsigned int control_server_connection_count(const struct control_server *server);

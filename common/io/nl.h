@@ -3,7 +3,9 @@
  * A thin layer over libmnl for rtnetlink, ctnetlink and nftables. Messages are built with mnl_*
  * into a batch; nl_batch_commit sends them and collects one acknowledgement a message (NLM_F_ACK is
  * set on each), whatever order they come in. The kernel's extended acknowledgement text
- * (NETLINK_EXT_ACK) is kept for the first error. Not thread safe: one struct nl a thread.
+ * (NETLINK_EXT_ACK) is kept for the first error. Not thread safe: one struct nl a thread. A socket
+ * with groups is for nl_receive alone: a request on it would swallow events while it waits for its
+ * answer.
  *
  * Errors of this layer itself: -ETIMEDOUT the deadline passed before every answer was there;
  * -ENOBUFS the kernel dropped answers or events (the receive buffer was full): what is known is not
@@ -22,6 +24,7 @@
 #define NL_BATCH_MESSAGES_MAX 512u
 #define NL_MESSAGE_BYTES_MAX  4096u /* room that nl_batch_begin guarantees for one message */
 #define NL_RECEIVE_BYTES      32768u
+#define NL_BUFFER_BYTES	      (1024u * 1024u) /* holds the answers to a full batch */
 #define NL_TEXT_MAX	      160u
 
 struct nl {
@@ -35,7 +38,7 @@ struct nl {
 struct nl_options {
 	int bus;	 /* NETLINK_ROUTE, NETLINK_NETFILTER, ... */
 	uint32_t groups; /* bit mask of the first 32 groups, as in sockaddr_nl; 0: requests only */
-	size_t receive_bytes; /* wanted buffers; 0: the system's default */
+	size_t receive_bytes; /* wanted buffers; 0: NL_BUFFER_BYTES */
 	size_t send_bytes;
 	bool no_enobufs; /* NETLINK_NO_ENOBUFS: losses are counted by the kernel, not reported */
 };

@@ -7,13 +7,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define UNIXSOCK_GROUP "carpool" /* members may operate; see control_server.h */
-
 struct unixsock_peer {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
-	bool in_group; /* a member of UNIXSOCK_GROUP, primary or supplementary (SO_PEERGROUPS) */
+	bool in_group; /* a member of the group asked about, primary or supplementary */
 };
 
 /* unixsock_listen: a listening, non-blocking, close-on-exec socket at `path` with that mode. A file
@@ -29,7 +27,9 @@ void unixsock_unlink(int fd, const char *path);
  * -ENOENT no file, -ECONNREFUSED nobody listens, -EAGAIN the listener's queue is full. */
 int unixsock_connect(const char *path) __attribute__((warn_unused_result));
 
-/* unixsock_peer: who is at the other end. 0 or a negative errno. */
-int unixsock_peer(int fd, struct unixsock_peer *ret_peer) __attribute__((warn_unused_result));
+/* unixsock_peer: who was at the other end when it connected (SO_PEERCRED, SO_PEERGROUPS), and
+ * whether that was a member of `group` ((gid_t)-1: nobody is). 0 or a negative errno. */
+int unixsock_peer(int fd, gid_t group, struct unixsock_peer *ret_peer)
+	__attribute__((warn_unused_result));
 
 #endif
