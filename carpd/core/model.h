@@ -1,0 +1,311 @@
+/* model.h: what one node knows: its config, its peers, its lanes, its groups.
+ *
+ * Only files of carpd/core write here; everybody else reads through election.h. Words:
+ *   path   where adverts travel: a group interface, or the k-th pair of sync addresses
+ *   lane   a group on a path; sequence windows and "who hears whom" belong to lanes
+ *   proven the one boot epoch of a peer that has echoed a challenge of ours
+ * Everything has a fixed place; a step allocates nothing. */
+#ifndef CARPD_CORE_MODEL_H
+#define CARPD_CORE_MODEL_H
+
+#include "common/advert.h"
+#include "common/limits.h"
+#include "common/mono.h"
+#include "common/reason.h"
+#include "common/replay.h"
+#include "common/state.h"
+
+#define MODEL_LANES_MAX	     (LIMIT_INTERFACES + LIMIT_SYNC_LINKS * LIMIT_GROUPS)
+#define MODEL_GROUP_PATHS    LIMIT_PATHS
+#define MODEL_DEMOTIONS_MAX  16u
+#define MODEL_ECHOES_MAX     16u
+#define MODEL_REQUESTS_MAX   4u
+#define MODEL_FLAPS_MAX	     3u
+#define MODEL_NOT_READY	     30u  /* what "not ready" adds to the demotion */
+#define MODEL_DEMOTION_LARGE 100u /* from here on a master that does not move is overruled */
+#define MODEL_NO_PEER	     0xffu
+
+enum election_alarm_code {
+	ELECTION_ALARM_PATH_SPLIT,	 /* a path is silent, both ports test alike */
+	ELECTION_ALARM_UNPROVEN_PEER,	 /* promoted while unproven adverts of a master came */
+	ELECTION_ALARM_DUAL_MASTER,	 /* another node claims the group too */
+	ELECTION_ALARM_NO_READY_PEER,	 /* master, and nobody could take over without loss */
+	ELECTION_ALARM_NO_MASTER,	 /* nobody holds the group and nobody here may */
+	ELECTION_ALARM_FLAPPING,	 /* held where it is */
+	ELECTION_ALARM_PROMOTION_FAILED, /* this node could not take over */
+	ELECTION_ALARM_FAULT,		 /* every group interface has failed */
+	ELECTION_ALARM_HANDOVER_FAILED,	 /* the last one did not happen */
+	ELECTION_ALARM_COUNT,
+};
+
+struct election_config_path {
+	char name[LIMIT_NAME];
+	uint32_t tag;
+	bool sync;
+};
+
+struct election_config_interface {
+	uint8_t path;
+	uint16_t weight;
+};
+
+struct election_config_node {
+	char name[LIMIT_NAME];
+	uint8_t id;
+	uint8_t sync_count; /* how many sync addresses it has */
+};
+
+struct election_config_group {
+	char name[LIMIT_NAME];
+	uint32_t tag;
+	uint8_t vhid;
+	uint8_t advskew;	 /* this node's own, in this group */
+	uint8_t interface_count; /* those that carry adverts; may be 0 */
+	struct election_config_interface interfaces[LIMIT_INTERFACES];
+	uint64_t term_floor; /* a term number known from before the start; 0 = none */
+	bool ready;	     /* at the start */
+};
+
+/* Plain and config-derived; the shell fills it from struct config. */
+struct election_config {
+	struct election_config_node own;
+	uint8_t peer_count;
+	struct election_config_node peers[LIMIT_PEERS];
+	uint8_t path_count; /* sync paths included: sync0, sync1, ... in this order */
+	struct election_config_path paths[LIMIT_PATHS];
+	uint8_t group_count;
+	struct election_config_group groups[LIMIT_GROUPS];
+	dur_t advbase;
+	uint8_t dead_factor;
+	bool preempt;
+	dur_t startup_hold; /* 0 = auto */
+	dur_t settle;
+	uint8_t key_count; /* [0] signs */
+	uint32_t keys[KEYRING_KEYS_MAX];
+	bool maintenance; /* persisted from an earlier life */
+	mono_t maintenance_until;
+};
+
+/* A peer's packets on one lane. */
+struct model_lane {
+	struct replay window;
+	mono_t heard_at; /* last NEW counter; MONO_ZERO-like "never" is heard == false */
+	bool heard;
+	bool heard_by_peer; /* its advert says that it hears us here */
+	uint8_t peer_port;  /* enum advert_port: its own interface on this path */
+	mono_t challenged_at;
+	bool challenged;
+};
+
+/* What a peer says about one group: the content of its advert with the highest counter. */
+struct model_view {
+	bool known; /* an advert of the proven epoch was taken */
+	uint64_t counter;
+	mono_t heard_at;   /* newest over the group's lanes */
+	mono_t alive_from; /* since when it has been heard without a break */
+	uint8_t state;
+	uint8_t reason;
+	bool ready, maintenance, fault, announced, resign, force, refused, yielded, wants, stopping;
+	bool asks;
+	uint8_t not_ready;
+	uint8_t wire_max;
+	uint8_t handover_to, handover_from, successor;
+	uint32_t handover_id;
+	uint32_t interval_us;
+	uint16_t demotion;
+	uint32_t age_ms;
+	struct advert_term term;
+	uint8_t request, request_node;
+	bool request_force;
+	uint32_t request_nonce;
+	uint8_t answer_node, answer;
+	uint32_t answer_nonce;
+	uint64_t rules_fingerprint, config_fingerprint, address_fingerprint;
+	uint8_t hears; /* bit per own peer index, on any path; bit 7: hears this node */
+	bool closed;   /* resigned with the last counter: this epoch says no more */
+};
+
+struct model_peer {
+	bool proven;
+	uint64_t epoch; /* the proven one */
+	bool challenge_open;
+	uint8_t challenge[ADVERT_CHALLENGE_BYTES];
+	mono_t challenge_at;
+	uint8_t key_count;
+	uint32_t keys[KEYRING_KEYS_MAX];
+	struct model_lane lanes[MODEL_LANES_MAX];
+	struct model_view views[LIMIT_GROUPS];
+	mono_t unproven_master_at[LIMIT_GROUPS]; /* last unproven advert that claimed a group */
+	bool unproven_master[LIMIT_GROUPS];
+};
+
+struct model_demotion {
+	char name[LIMIT_NAME];
+	uint16_t weight; /* 0 = free slot */
+	bool when_master;
+	mono_t since;
+	mono_t expires;
+};
+
+/* The own interface of a path. */
+struct model_port {
+	bool carrier;
+	uint8_t test; /* enum advert_port, without the carrier */
+	bool probing;
+	mono_t probed_at;
+	mono_t failed_at;
+};
+
+/* A hand-over that this node, as master, has started. */
+struct model_offer {
+	bool active;
+	uint8_t target; /* node id */
+	bool force;
+	bool seen;	   /* the target was seen promoting */
+	bool announced;	   /* its signed `announced` is here */
+	uint8_t asker;	   /* node whose request this answers; 0 = own */
+	uint32_t nonce;	   /* of that request */
+	uint32_t id;	   /* of this attempt */
+	uint32_t op;	   /* the own operator's request; 0 = none */
+	enum reason cause; /* why */
+	mono_t started_at;
+	mono_t announced_at;
+};
+
+/* A request of the own operator that another node must carry out. */
+struct model_request {
+	uint32_t request_id; /* 0 = free slot */
+	uint8_t target;
+	bool force;
+	uint32_t nonce;
+	mono_t deadline;
+	struct advert_term term_before;
+};
+
+struct model_group {
+	enum group_state state;
+	enum reason reason;
+	mono_t since;
+	struct advert_term term; /* own, while promoting or master */
+	uint64_t term_seen;	 /* highest number seen anywhere */
+	uint8_t lane_first, lane_count;
+	bool ready;
+	uint8_t not_ready;
+	struct model_demotion demotions[MODEL_DEMOTIONS_MAX];
+	uint64_t rules_fingerprint, config_fingerprint, address_fingerprint;
+
+	/* Sending. */
+	bool send_now;
+	mono_t sent_at;
+	mono_t send_next;
+
+	/* Startup. */
+	mono_t hold_until;
+	uint8_t hold_prolonged;
+
+	/* As backup: when a takeover is due, were nobody heard any more. */
+	mono_t vacant_at; /* base of the wait when no live holder is known */
+	enum reason vacant_reason;
+	mono_t rearmed_at; /* late clock: nobody counts as silent since before this */
+	mono_t wants_since;
+	bool wants;
+
+	/* As target of a hand-over. */
+	uint8_t from; /* the old master, while it overlaps; 0 = none */
+	uint32_t from_id;
+	bool from_forced;
+	uint8_t refused; /* whose offer was refused */
+	uint32_t refused_id;
+	mono_t overlap_until;
+
+	/* As master. */
+	struct model_offer offer;
+	uint32_t offer_id_last;
+	mono_t better_since;
+	uint8_t answer_node;
+	uint8_t answer;
+	uint32_t answer_nonce;
+	bool yielded;
+	uint8_t yielded_to;
+	mono_t listen_until; /* late clock, alone: silent until then */
+	bool listening;
+	bool mute; /* late clock: not a word until DEMOTED */
+
+	/* After giving up. */
+	bool resigned;
+	uint8_t successor;
+	mono_t resigned_at;
+	enum reason demote_reason;
+
+	/* Two masters. */
+	bool dual;
+	mono_t dual_since;
+	uint32_t dual_age_ms;
+
+	/* Flapping. */
+	mono_t flaps[MODEL_FLAPS_MAX];
+	uint8_t flap_count;
+	mono_t held_until;
+	bool held;
+	struct advert_term master_term; /* last master announced by ELECTION_ACTION_MASTER */
+	uint8_t master;			/* node id */
+
+	struct model_request requests[MODEL_REQUESTS_MAX];
+	uint32_t nonce_last;
+	uint32_t done_nonce[LIMIT_PEERS]; /* last request of each peer that was answered */
+	uint8_t done_answer[LIMIT_PEERS];
+
+	struct {
+		bool on;
+		uint8_t node;
+		mono_t since;
+	} alarms[ELECTION_ALARM_COUNT];
+};
+
+struct model_echo {
+	uint8_t peer;
+	uint16_t lane;
+	uint8_t bytes[ADVERT_CHALLENGE_BYTES];
+};
+
+struct election_actions;
+struct election_trace;
+
+struct election {
+	struct election_config config;
+	uint64_t epoch;
+	uint64_t counter; /* last one used, over all lanes */
+	mono_t now;
+	mono_t stepped_at;  /* instant of the step before */
+	mono_t promised_at; /* the deadline that was told after it */
+	bool pending;	    /* facts wait for a TIMER */
+	bool closed;	    /* the last counter is spent */
+	struct {
+		uint8_t group;
+		uint8_t path;
+	} lanes[MODEL_LANES_MAX];
+	uint16_t lane_count;
+	struct model_peer peers[LIMIT_PEERS];
+	struct model_group groups[LIMIT_GROUPS];
+	struct model_port ports[LIMIT_PATHS];
+	struct model_echo echoes[MODEL_ECHOES_MAX];
+	uint8_t echo_count;
+	bool maintenance;
+	bool maintenance_forced;
+	mono_t maintenance_until;
+	struct {
+		uint32_t request_id; /* 0 = none */
+		bool force;
+		mono_t until;
+	} maintenance_wish;
+	bool stopping;
+	mono_t stop_deadline;
+	uint64_t drops[ADVERT_DROP_COUNT]; /* packets that the core refused, by reason */
+	uint64_t accepted;
+	uint8_t random[ADVERT_CHALLENGE_BYTES];
+	struct election_actions *out; /* only during a step */
+	void (*trace)(void *context, const struct election_trace *line);
+	void *trace_context;
+};
+
+#endif
