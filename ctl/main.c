@@ -10,6 +10,14 @@
 
 /* The order of --help: what one needs at night first, what one needs once last. */
 static const struct verb main_verbs[] = {
+	{"status", "who is master, who could take over, what is wrong", verb_status},
+	{"handover", "make another node the master, without loss", verb_handover},
+	{"maintenance", "keep this node from becoming master", verb_maintenance},
+	{"history", "every transition, with reason and stage times", verb_history},
+	{"events", "the live stream of what happens", verb_events},
+	{"sync", "how far the copy of the flows is behind", verb_sync},
+	{"flows", "the replicated flows", verb_flows},
+	{"reload", "apply (or show) a changed config", verb_reload},
 	{"version", "what is installed", verb_version},
 };
 

@@ -1,0 +1,138 @@
+/* verb_status.c: `carpool status`: carpd's document with syncd's put into it.
+ *
+ * --check is for monitoring plugins: one line, exit 0 ok, 1 warning, 2 critical, 3 unknown (carpd
+ * does not answer). --watch redraws once a second until interrupted; with --json it prints one
+ * document a line. */
+#include "ctl/args.h"
+#include "ctl/ask.h"
+#include "ctl/field.h"
+#include "ctl/report.h"
+#include "ctl/status_level.h"
+#include "ctl/status_text.h"
+#include "ctl/verb.h"
+
+#include "common/check.h"
+#include "common/io/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VERB_STATUS_WATCH_MS	 1000
+#define VERB_STATUS_SYNC_TIME_MS 2000
+
+struct verb_status {
+	struct args args;
+	bool check;
+	bool watch;
+};
+
+/* verb_status_add_sync: syncd's own answer, moved; its silence (NULL) is an alarm, unless carpd
+ * says "sync_configured": false. */
+static void verb_status_add_sync(json_t *status, json_t *sync, const char *silence)
+{
+	char now[CLOCK_TEXT_MAX];
+	json_t *alarms = field_list(status, "alarms");
+
+	if (!sync && alarms && field_bool(status, "sync_configured", true))
+		json_array_append_new(alarms,
+			json_pack("{s:s,s:n,s:s,s:s}", "code", "SYNCD_DOWN", "group", "since",
+				clock_render(clock_wall_us(), now), "text", silence));
+	json_object_set_new(status, "sync", sync ? sync : json_null());
+}
+
+/* verb_status_fetch: NULL and *ret_error when carpd does not answer. */
+static json_t *verb_status_fetch(const struct verb_status *verb, struct ask_error *ret_error)
+{
+	json_t *status, *sync = NULL;
+	struct ask_error sync_error = {0};
+
+	if (!ask_try(&verb->args, ASK_CARPD, json_pack("{s:s}", "op", "status"),
+		    dur_ms(ASK_TIMEOUT_MS), &status, ret_error))
+		return NULL;
+	(void)ask_try(&verb->args, ASK_SYNCD, json_pack("{s:s}", "op", "status"),
+		dur_ms(VERB_STATUS_SYNC_TIME_MS), &sync, &sync_error); /* its silence is shown */
+	verb_status_add_sync(status, sync, sync_error.text);
+	return status;
+}
+
+static int verb_status_print(const struct verb_status *verb, const json_t *status)
+{
+	struct status_level_report report;
+
+	if (verb->args.json) {
+		if (!report_json(status))
+			return VERB_EXIT_FAILED;
+	} else if (verb->check) {
+		status_text_render_check(stdout, status);
+	} else {
+		status_text_render(stdout, status, clock_wall_us());
+	}
+	if (fflush(stdout) != 0)
+		return VERB_EXIT_FAILED;
+	if (!verb->check)
+		return VERB_EXIT_DONE;
+	status_level_judge(status, &report);
+	return (int)report.level;
+}
+
+static int verb_status_fail(const struct verb_status *verb, const struct ask_error *error)
+{
+	if (verb->check && !verb->args.json)
+		printf("CARPOOL UNKNOWN - %s\n", error->text);
+	else
+		report_error(verb->args.json, error->code, error->text);
+	return verb->check ? (int)STATUS_LEVEL_UNKNOWN : (int)VERB_EXIT_FAILED;
+}
+
+static int verb_status_once(const struct verb_status *verb)
+{
+	struct ask_error error;
+	json_t *status = verb_status_fetch(verb, &error);
+	int exit_status;
+
+	if (!status)
+		return verb_status_fail(verb, &error);
+	exit_status = verb_status_print(verb, status);
+	json_decref(status);
+	return exit_status;
+}
+
+static int verb_status_watch(const struct verb_status *verb)
+{
+	const struct timespec pause = {.tv_sec = VERB_STATUS_WATCH_MS / 1000};
+	bool screen = !verb->args.json && isatty(STDOUT_FILENO);
+
+	/* A daemon that is down for a moment is something to watch, not the end of watching. */
+	for (;;) {
+		if (screen)
+			fputs("\033[H\033[2J", stdout);
+		(void)verb_status_once(verb);
+		if (fflush(stdout) != 0 || ferror(stdout))
+			return VERB_EXIT_FAILED;
+		(void)nanosleep(&pause, NULL); /* a signal ends us, nothing else wakes us */
+	}
+}
+
+int verb_status(int argc, char **argv)
+{
+	struct verb_status verb = {0};
+	const struct args_option options[] = {
+		{"--check", NULL, "one line and exit 0/1/2/3, for monitors", &verb.check, NULL},
+		{"--watch", NULL, "again every second", &verb.watch, NULL},
+	};
+	const struct args_spec spec = {
+		.synopsis = "carpool status [--check | --watch] [--json]",
+		.text = "Who is master, since when and why; who could take over, and if not, why;\n"
+			"which paths are alive; rules and synchronisation.",
+		.options = options,
+		.option_count = ARRAY_LEN(options),
+	};
+	int exit_status;
+
+	if (!args_parse(&spec, argc, argv, &verb.args, &exit_status))
+		return exit_status;
+	if (verb.check && verb.watch)
+		return args_fail(&spec, &verb.args, "--check and --watch do not go together");
+	return verb.watch ? verb_status_watch(&verb) : verb_status_once(&verb);
+}
