@@ -111,7 +111,8 @@ static int args_take(
 		*option->flag = true;
 		return VERB_EXIT_DONE;
 	}
-	if (!equals && *index + 1 >= argc)
+	/* "--to --json" is a forgotten name, not a node called --json. */
+	if (!equals && (*index + 1 >= argc || strncmp(argv[*index + 1], "--", 2) == 0))
 		return args_fail(
 			spec, args, "%s needs a value: %s", option->name, option->value_name);
 	*option->value = equals ? equals + 1 : argv[++*index];

@@ -19,7 +19,7 @@ void event_text_render(FILE *out, const json_t *event, int64_t now_wall_us)
 		return;
 	}
 	fprintf(out, "%s  ",
-		when_render_moment(*time ? time : clock_render(now_wall_us, now), moment));
+		when_render_instant(*time ? time : clock_render(now_wall_us, now), moment));
 	field_print(out, field_text(event, "event"), 0);
 	/* json_object_foreach wants to be able to change what it walks. */
 	for (void *i = json_object_iter((json_t *)(uintptr_t)event); i;

@@ -1,8 +1,10 @@
 #include "ctl/field.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FIELD_INTEGER_MAX 9.2e18 /* below 2^63 */
+#define FIELD_WHOLE_MAX	  1e15	 /* whole numbers below are exact, and shown without a point */
 
 const char *field_text(const json_t *object, const char *key)
 {
@@ -16,6 +18,18 @@ double field_number(const json_t *object, const char *key, double otherwise)
 	const json_t *value = json_object_get(object, key);
 
 	return json_is_number(value) ? json_number_value(value) : otherwise;
+}
+
+int64_t field_scaled(const json_t *object, const char *key, double scale, int64_t otherwise)
+{
+	const json_t *value = json_object_get(object, key);
+	double number = json_number_value(value) * scale;
+
+	if (!json_is_number(value))
+		return otherwise;
+	if (number >= FIELD_INTEGER_MAX)
+		return INT64_MAX;
+	return number <= -FIELD_INTEGER_MAX ? INT64_MIN : (int64_t)number;
 }
 
 bool field_bool(const json_t *object, const char *key, bool otherwise)
@@ -68,10 +82,10 @@ void field_print_value(FILE *out, const json_t *value)
 	}
 	if (json_is_real(value)) {
 		double number = json_real_value(value);
+		bool whole = number > -FIELD_WHOLE_MAX && number < FIELD_WHOLE_MAX &&
+			     number == (double)(int64_t)number;
 
-		/* Microseconds as they are, and no ".0" where nothing is behind the point. */
-		fprintf(out, fabs(number) < 1e15 && number == floor(number) ? "%.0f" : "%.3f",
-			number);
+		fprintf(out, whole ? "%.0f" : "%.3f", number);
 		return;
 	}
 	text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);

@@ -7,10 +7,15 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 const char *field_text(const json_t *object, const char *key);
 double field_number(const json_t *object, const char *key, double otherwise);
+
+/* field_scaled: number * scale as an integer (milliseconds to microseconds: 1000), cut to its
+ * range. */
+int64_t field_scaled(const json_t *object, const char *key, double scale, int64_t otherwise);
 bool field_bool(const json_t *object, const char *key, bool otherwise);
 
 /* field_is: the field is a string, and this one. */

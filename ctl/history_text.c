@@ -21,7 +21,7 @@ static void history_text_facts(FILE *out, json_t *facts)
 static void history_text_stages(FILE *out, const json_t *stages)
 {
 	const json_t *stage;
-	double total_us = 0;
+	int64_t total_us = 0;
 	char span[WHEN_TEXT_MAX];
 	size_t index;
 
@@ -29,12 +29,13 @@ static void history_text_stages(FILE *out, const json_t *stages)
 		return;
 	fputs("    stages:", out);
 	json_array_foreach (stages, index, stage) {
-		double us = field_number(stage, "us", 0);
+		int64_t us = field_scaled(stage, "us", 1, 0);
 
-		total_us += us;
+		if (__builtin_add_overflow(total_us, us, &total_us))
+			total_us = INT64_MAX;
 		fputs(index ? ", " : " ", out);
 		field_print(out, field_text(stage, "stage"), 0);
-		fprintf(out, " %s%s", when_render_span((int64_t)us, span),
+		fprintf(out, " %s%s", when_render_span(us, span),
 			field_bool(stage, "ok", true) ? "" : " FAILED");
 		if (*field_text(stage, "error")) {
 			fputs(" (", out);
@@ -42,14 +43,14 @@ static void history_text_stages(FILE *out, const json_t *stages)
 			fputc(')', out);
 		}
 	}
-	fprintf(out, "; together %s\n", when_render_span((int64_t)total_us, span));
+	fprintf(out, "; together %s\n", when_render_span(total_us, span));
 }
 
 void history_text_render(FILE *out, const json_t *transition)
 {
 	char moment[WHEN_TEXT_MAX];
 
-	when_render_moment(field_text(transition, "time"), moment);
+	when_render_instant(field_text(transition, "time"), moment);
 	fprintf(out, "%s  ", moment);
 	field_print(out, field_text(transition, "group"), 0);
 	fputs("  ", out);

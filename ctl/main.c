@@ -65,12 +65,10 @@ static int main_fail_unknown(const char *name)
 	return VERB_EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+static int main_dispatch(int argc, char **argv)
 {
 	const struct verb *verb;
 
-	/* A closed pipe or socket is an error that we see and report, not a silent death. */
-	(void)signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		main_print_help(stderr);
 		return VERB_EXIT_USAGE;
@@ -91,4 +89,17 @@ int main(int argc, char **argv)
 	}
 	verb = main_lookup(argv[1]);
 	return verb ? verb->run(argc - 1, argv + 1) : main_fail_unknown(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	int exit_status;
+
+	/* A closed pipe or socket is an error that we see and report, not a silent death. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	exit_status = main_dispatch(argc, argv);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return exit_status;
+	fputs("carpool: standard output does not take the answer\n", stderr);
+	return exit_status == VERB_EXIT_DONE ? VERB_EXIT_FAILED : exit_status;
 }

@@ -18,9 +18,10 @@ static void status_text_problems(
 
 		fputs(problem->level == STATUS_LEVEL_CRITICAL ? "  !! " : "  !  ", out);
 		field_print(out, problem->text, 5);
-		if (problem->since)
-			fprintf(out, " (for %s)",
-				when_render_age(problem->since, now_wall_us, age));
+		/* "0 s" is what was found out by asking just now. */
+		if (problem->since &&
+			strcmp(when_render_age(problem->since, now_wall_us, age), "0 s") != 0)
+			fprintf(out, " (for %s)", age);
 		fputc('\n', out);
 		if (problem->advice)
 			fprintf(out, "     -> %s\n", problem->advice);
@@ -34,12 +35,11 @@ static void status_text_path(FILE *out, const json_t *path)
 {
 	bool alive = field_bool(path, "alive", false);
 	bool heard = field_bool(path, "heard_by_peer", false);
-	double last_ms = field_number(path, "last_ms", -1);
+	int64_t last_us = field_scaled(path, "last_ms", 1000, -1);
 	char span[WHEN_TEXT_MAX];
 
 	field_print(out, field_text(path, "via"), 0);
-	if (last_ms >= 0)
-		when_render_span((int64_t)(last_ms * 1000), span);
+	when_render_span(last_us, span);
 	if (alive && heard)
 		fprintf(out, " ok");
 	else if (alive)
@@ -49,7 +49,7 @@ static void status_text_path(FILE *out, const json_t *path)
 	else
 		fprintf(out, " SILENT");
 	if (!alive)
-		fprintf(out, last_ms >= 0 ? " for %s" : " since the start", span);
+		fprintf(out, last_us >= 0 ? " for %s" : " since the start", span);
 }
 
 static void status_text_peer_word(FILE *out, const json_t *peer, bool any_alive)
@@ -218,8 +218,10 @@ void status_text_render(FILE *out, const json_t *status, int64_t now_wall_us)
 		status_text_group(out, group, node, now_wall_us);
 	}
 	status_text_rules(out, field_list(status, "rules"));
-	if (field_bool(status, "sync_configured", true))
+	if (field_bool(status, "sync_configured", true) && json_object_get(status, "sync")) {
+		fputc('\n', out);
 		sync_text_render(out, json_object_get(status, "sync"));
+	}
 }
 
 /* status_text_check_masters: "edge: fw1" for each group, so that OK says something too. */

@@ -56,10 +56,10 @@ void sync_text_render(FILE *out, const json_t *sync)
 	if (!sync)
 		return;
 	if (!json_is_object(sync)) {
-		fputs("\nsync: syncd DOES NOT ANSWER\n", out);
+		fputs("sync: syncd DOES NOT ANSWER\n", out);
 		return;
 	}
-	fprintf(out, "\nsync: %s, %.0f flows\n",
+	fprintf(out, "sync: %s, %.0f flows\n",
 		field_is(sync, "role", "active") ? "active (this node's kernel is the source)"
 						 : "standby (this node's kernel holds copies)",
 		field_number(sync, "flows", 0));

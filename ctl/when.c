@@ -57,6 +57,18 @@ char *when_render_moment(const char *moment, char text[static WHEN_TEXT_MAX])
 	return text;
 }
 
+char *when_render_instant(const char *moment, char text[static WHEN_TEXT_MAX])
+{
+	int64_t wall_us;
+
+	if (when_parse(moment, &wall_us) && wall_us >= 0)
+		snprintf(text, WHEN_TEXT_MAX, "%.10s %.8s.%03d UTC", moment, moment + 11,
+			(int)(wall_us % WHEN_US_PER_S / 1000));
+	else
+		snprintf(text, WHEN_TEXT_MAX, "%s", moment);
+	return text;
+}
+
 char *when_render_age(const char *moment, int64_t now_wall_us, char text[static WHEN_TEXT_MAX])
 {
 	int64_t wall_us;

@@ -19,6 +19,9 @@ char *when_render_span(int64_t span_us, char text[static WHEN_TEXT_MAX]);
  * cut. Returns `text`. */
 char *when_render_moment(const char *moment, char text[static WHEN_TEXT_MAX]);
 
+/* when_render_instant: the same to the millisecond, "2026-01-01 00:00:00.123 UTC". */
+char *when_render_instant(const char *moment, char text[static WHEN_TEXT_MAX]);
+
 /* when_render_age: the span from that moment to now; "?" when it is no moment. Returns `text`. */
 char *when_render_age(const char *moment, int64_t now_wall_us, char text[static WHEN_TEXT_MAX]);
 
