@@ -36,6 +36,7 @@
 #define CONFIG_TEXT_BYTES_MAX	    65536u /* all paths and arguments together */
 #define CONFIG_ADVSKEW_MAX	    254u
 #define CONFIG_WEIGHT_MAX	    255u
+#define CONFIG_MAX_FLOWS_MAX	    67108864u /* 2^26 */
 #define CONFIG_PORT_DEFAULT	    3780u
 
 enum config_wire {
@@ -205,6 +206,7 @@ struct config {
 	struct config_interface interfaces[LIMIT_INTERFACES];
 	uint32_t address_count;
 	struct ipaddr addresses[LIMIT_ADDRESSES];
+	struct config_pos address_pos[LIMIT_ADDRESSES]; /* of the same index */
 	uint32_t handler_count;
 	struct config_handler handlers[LIMIT_HANDLERS];
 

@@ -1,0 +1,164 @@
+#include "config/config.h"
+
+#include "common/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const phase_names[] = {
+	[CONFIG_PHASE_BEFORE] = "before",
+	[CONFIG_PHASE_STATE] = "state",
+	[CONFIG_PHASE_AFTER] = "after",
+};
+_Static_assert(ARRAY_LEN(phase_names) == CONFIG_PHASE_COUNT, "a name each");
+
+static const char *const sync_mode_names[] = {
+	[CONFIG_SYNC_MODE_WARM] = "warm",
+	[CONFIG_SYNC_MODE_ON_PROMOTION] = "on-promotion",
+};
+_Static_assert(ARRAY_LEN(sync_mode_names) == CONFIG_SYNC_MODE_COUNT, "a name each");
+
+void config_free(struct config *cfg)
+{
+	free(cfg);
+}
+
+const struct config_node *config_node_lookup(const struct config *cfg, const char *name)
+{
+	for (uint32_t i = 0; i < cfg->node_count; i++)
+		if (strcmp(cfg->nodes[i].name, name) == 0)
+			return &cfg->nodes[i];
+	return NULL;
+}
+
+const struct config_node *config_node_lookup_id(const struct config *cfg, uint8_t id)
+{
+	for (uint32_t i = 0; i < cfg->node_count; i++)
+		if (cfg->nodes[i].id == id)
+			return &cfg->nodes[i];
+	return NULL;
+}
+
+const struct config_group *config_group_lookup(const struct config *cfg, const char *name)
+{
+	for (uint32_t i = 0; i < cfg->group_count; i++)
+		if (strcmp(cfg->groups[i].name, name) == 0)
+			return &cfg->groups[i];
+	return NULL;
+}
+
+const struct config_group *config_group_lookup_tag(const struct config *cfg, uint32_t group_tag)
+{
+	for (uint32_t i = 0; i < cfg->group_count; i++)
+		if (cfg->groups[i].group_tag == group_tag)
+			return &cfg->groups[i];
+	return NULL;
+}
+
+const struct config_interface *config_interface_lookup(const struct config *cfg, const char *name)
+{
+	for (uint32_t i = 0; i < cfg->interface_count; i++)
+		if (strcmp(cfg->interfaces[i].name, name) == 0)
+			return &cfg->interfaces[i];
+	return NULL;
+}
+
+const struct config_path *config_path_lookup(const struct config *cfg, const char *name)
+{
+	for (uint32_t i = 0; i < cfg->path_count; i++)
+		if (strcmp(cfg->paths[i].name, name) == 0)
+			return &cfg->paths[i];
+	return NULL;
+}
+
+const struct config_path *config_path_lookup_tag(const struct config *cfg, uint32_t path_tag)
+{
+	for (uint32_t i = 0; i < cfg->path_count; i++)
+		if (cfg->paths[i].path_tag == path_tag)
+			return &cfg->paths[i];
+	return NULL;
+}
+
+const char *config_ifname(
+	const struct config *cfg, const struct config_node *node, const char *logical)
+{
+	(void)cfg;
+	for (uint32_t i = 0; i < node->alias_count; i++)
+		if (strcmp(node->aliases[i].logical, logical) == 0)
+			return node->aliases[i].name;
+	return logical;
+}
+
+const struct ipaddr *config_sync_address(
+	const struct config_node *node, const struct config_path *path)
+{
+	if (path->kind != CONFIG_PATH_SYNC || path->sync_link >= node->address_count)
+		return NULL;
+	return &node->addresses[path->sync_link];
+}
+
+bool config_group_uses_path(const struct config_group *group, const struct config_path *path)
+{
+	return path->kind == CONFIG_PATH_SYNC || path->group == group->index;
+}
+
+uint32_t config_group_paths(const struct config *cfg, const struct config_group *group,
+	const struct config_path *ret_paths[static LIMIT_PATHS])
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < cfg->path_count; i++)
+		if (config_group_uses_path(group, &cfg->paths[i]))
+			ret_paths[count++] = &cfg->paths[i];
+	return count;
+}
+
+uint8_t config_advskew(
+	const struct config *cfg, const struct config_group *group, const struct config_node *node)
+{
+	(void)cfg;
+	return group->advskew[node->index];
+}
+
+/* advbase * advskew / 256 */
+static dur_t skew(
+	const struct config *cfg, const struct config_group *group, const struct config_node *node)
+{
+	return dur_us(cfg->election.advbase.us * config_advskew(cfg, group, node) / 256);
+}
+
+dur_t config_advert_interval(
+	const struct config *cfg, const struct config_group *group, const struct config_node *node)
+{
+	return dur_add(cfg->election.advbase, skew(cfg, group, node));
+}
+
+dur_t config_master_down(
+	const struct config *cfg, const struct config_group *group, const struct config_node *node)
+{
+	dur_t slowest = cfg->election.advbase;
+
+	for (uint32_t i = 0; i < cfg->node_count; i++)
+		slowest = dur_max(slowest, config_advert_interval(cfg, group, &cfg->nodes[i]));
+	return dur_add(dur_mul(slowest, cfg->election.dead_factor), skew(cfg, group, node));
+}
+
+dur_t config_startup_hold(
+	const struct config *cfg, const struct config_group *group, const struct config_node *node)
+{
+	if (!cfg->election.startup_hold_auto)
+		return cfg->election.startup_hold;
+	return dur_max(dur_s(1), dur_mul(config_master_down(cfg, group, node), 2));
+}
+
+const char *config_phase_name(enum config_phase phase)
+{
+	CHECK(phase < CONFIG_PHASE_COUNT);
+	return phase_names[phase];
+}
+
+const char *config_sync_mode_name(enum config_sync_mode mode)
+{
+	CHECK(mode < CONFIG_SYNC_MODE_COUNT);
+	return sync_mode_names[mode];
+}

@@ -1,0 +1,220 @@
+/* What the nodes of a cluster must agree on, as 32 bytes.
+ *
+ * The content is written out in one canonical form (sorted where the order means nothing, numbers
+ * and addresses in full, a line a fact) and hashed. Left out: comments and layout, of course; what
+ * may differ from node to node (names of key and rule files, a node's interface names); whose view
+ * it is. No text of a config holds a control character, so lines and tabs separate safely. */
+#include "config/config_parse.h"
+
+#include "common/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int by_address(const void *a, const void *b)
+{
+	return ipaddr_compare(a, b);
+}
+
+static int by_byte(const void *a, const void *b)
+{
+	return (int)*(const uint8_t *)a - (int)*(const uint8_t *)b;
+}
+
+static int by_node_id(const void *a, const void *b)
+{
+	const struct config_node *const *first = a, *const *second = b;
+
+	return (int)(*first)->id - (int)(*second)->id;
+}
+
+static int by_interface_name(const void *a, const void *b)
+{
+	const struct config_interface *const *first = a, *const *second = b;
+
+	return strcmp((*first)->name, (*second)->name);
+}
+
+static int by_group_name(const void *a, const void *b)
+{
+	const struct config_group *const *first = a, *const *second = b;
+
+	return strcmp((*first)->name, (*second)->name);
+}
+
+static void write_duration(FILE *out, const char *name, dur_t duration)
+{
+	fprintf(out, "%s\t%lld\n", name, (long long)duration.us);
+}
+
+/* A set of addresses, in an order of its own; false without memory. */
+static bool write_addresses(
+	FILE *out, const char *name, const struct ipaddr *addresses, uint32_t count)
+{
+	struct ipaddr *sorted = calloc(count + 1, sizeof(*sorted));
+	char text[IPADDR_TEXT_MAX];
+
+	if (!sorted)
+		return false;
+	if (count)
+		memcpy(sorted, addresses, count * sizeof(*sorted));
+	qsort(sorted, count, sizeof(*sorted), by_address);
+	for (uint32_t i = 0; i < count; i++)
+		fprintf(out, "%s\t%s\n", name, ipaddr_render(&sorted[i], true, text));
+	free(sorted);
+	return true;
+}
+
+/* A group's interfaces with their addresses; what the address fingerprint is made of. */
+static bool write_group_addresses(FILE *out, const struct config_group *group)
+{
+	const struct config_interface *sorted[LIMIT_INTERFACES];
+	bool ok = true;
+
+	for (uint32_t i = 0; i < group->interface_count; i++)
+		sorted[i] = &group->interfaces[i];
+	qsort(sorted, group->interface_count, sizeof(sorted[0]), by_interface_name);
+	fprintf(out, "vhid\t%u\n", group->vhid);
+	for (uint32_t i = 0; i < group->interface_count; i++) {
+		fprintf(out, "interface\t%s\n", sorted[i]->name);
+		ok = ok && write_addresses(
+				   out, "address", sorted[i]->addresses, sorted[i]->address_count);
+	}
+	return ok;
+}
+
+static void write_nodes(FILE *out, const struct config *cfg, const struct config_node **nodes)
+{
+	char text[IPADDR_TEXT_MAX];
+
+	for (uint32_t n = 0; n < cfg->node_count; n++) {
+		const struct config_node *node = nodes[n];
+
+		fprintf(out, "node\t%u\t%s\t%u\n", node->id, node->name, node->advskew);
+		for (uint32_t k = 0; k < node->address_count; k++)
+			fprintf(out, "link\t%u\t%s\n", k,
+				ipaddr_render(&node->addresses[k], false, text));
+	}
+}
+
+static void write_election(FILE *out, const struct config *cfg)
+{
+	const struct config_election *election = &cfg->election;
+
+	fprintf(out, "wire\t%d\n", (int)election->wire);
+	write_duration(out, "advbase", election->advbase);
+	fprintf(out, "dead_factor\t%u\n", election->dead_factor);
+	fprintf(out, "preempt\t%d\n", election->preempt);
+	write_duration(out, "startup_hold",
+		election->startup_hold_auto ? dur_us(-1) : election->startup_hold);
+	write_duration(out, "settle", election->settle);
+	fprintf(out, "confirm\t%d\n", election->confirm.enabled);
+	write_duration(out, "before", cfg->deadlines.before);
+	write_duration(out, "state", cfg->deadlines.state);
+	write_duration(out, "rules", cfg->deadlines.rules);
+	write_duration(out, "addresses", cfg->deadlines.addresses);
+}
+
+static void write_handler(FILE *out, const struct config_handler *handler)
+{
+	fprintf(out, "handler\t%s\t%d%d\t%d\t%d\t%s\n", handler->name, handler->on_master,
+		handler->on_backup, (int)handler->phase, handler->required, handler->user);
+	write_duration(out, "timeout", handler->timeout);
+	fprintf(out, "word\t%s\n", handler->program_text);
+	for (uint32_t i = 1; i < handler->argument_count; i++)
+		fprintf(out, "word\t%s\n", handler->arguments[i]);
+}
+
+static bool write_group(FILE *out, const struct config *cfg, const struct config_group *group,
+	const struct config_node **nodes)
+{
+	const struct config_interface *sorted[LIMIT_INTERFACES];
+	bool ok = true;
+
+	fprintf(out, "group\t%s\n", group->name);
+	for (uint32_t n = 0; n < cfg->node_count; n++)
+		fprintf(out, "advskew\t%u\n", group->advskew[nodes[n]->index]);
+	ok = write_group_addresses(out, group);
+	for (uint32_t i = 0; i < group->interface_count; i++)
+		sorted[i] = &group->interfaces[i];
+	qsort(sorted, group->interface_count, sizeof(sorted[0]), by_interface_name);
+	for (uint32_t i = 0; i < group->interface_count; i++) {
+		fprintf(out, "weight\t%u\t%d%d\n", sorted[i]->weight, sorted[i]->virtual_mac,
+			sorted[i]->bring_up);
+		ok = ok && write_addresses(out, "probe", sorted[i]->probes, sorted[i]->probe_count);
+	}
+	fprintf(out, "rules\t%d%d\n", group->rules_master.path != NULL,
+		group->rules_backup.path != NULL);
+	for (uint32_t i = 0; i < group->handler_count; i++)
+		write_handler(out, &group->handlers[i]);
+	return ok;
+}
+
+static bool write_sync(FILE *out, const struct config_sync *sync)
+{
+	uint8_t protocols[CONFIG_IGNORE_PROTOCOLS_MAX];
+
+	fprintf(out, "sync\t%d\t%d\t%u\t%u\n", sync->configured, (int)sync->mode, sync->max_flows,
+		sync->port);
+	write_duration(out, "liberal_grace", sync->liberal_grace);
+	memcpy(protocols, sync->ignore_protocols, sizeof(protocols));
+	qsort(protocols, sync->ignore_protocol_count, sizeof(protocols[0]), by_byte);
+	for (uint32_t i = 0; i < sync->ignore_protocol_count; i++)
+		fprintf(out, "protocol\t%u\n", protocols[i]);
+	return write_addresses(out, "ignore", sync->ignore_addresses, sync->ignore_address_count);
+}
+
+static bool write_file(FILE *out, const struct config *cfg)
+{
+	const struct config_node *nodes[LIMIT_NODES];
+	const struct config_group *groups[LIMIT_GROUPS];
+	bool ok = true;
+
+	for (uint32_t n = 0; n < cfg->node_count; n++)
+		nodes[n] = &cfg->nodes[n];
+	for (uint32_t g = 0; g < cfg->group_count; g++)
+		groups[g] = &cfg->groups[g];
+	qsort(nodes, cfg->node_count, sizeof(nodes[0]), by_node_id);
+	qsort(groups, cfg->group_count, sizeof(groups[0]), by_group_name);
+	fprintf(out, "carpool config 1\ncluster\t%s\n", cfg->cluster);
+	write_nodes(out, cfg, nodes);
+	write_election(out, cfg);
+	for (uint32_t g = 0; g < cfg->group_count; g++)
+		ok = ok && write_group(out, cfg, groups[g], nodes);
+	return ok && write_sync(out, &cfg->sync);
+}
+
+/* Hashes what was written and frees it. */
+static bool finish(
+	FILE *out, bool written, char **text, const size_t *size_bytes, uint8_t *ret_hash)
+{
+	bool ok = fclose(out) == 0 && written;
+
+	if (ok) {
+		const struct crypto_part part = {*text, *size_bytes};
+
+		ok = crypto_hash(&part, 1, ret_hash) == CRYPTO_OK;
+	}
+	free(*text);
+	return ok;
+}
+
+bool config_fingerprint(struct config *cfg)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out || !finish(out, write_file(out, cfg), &text, &size, cfg->fingerprint))
+		return false;
+	for (uint32_t g = 0; g < cfg->group_count; g++) {
+		struct config_group *group = &cfg->groups[g];
+
+		text = NULL;
+		out = open_memstream(&text, &size);
+		if (!out || !finish(out, write_group_addresses(out, group), &text, &size,
+				    group->address_fingerprint))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,32 @@
+/* config_parse.h: the shapes of the file and the checks across it; for config/ alone. */
+#ifndef CONFIG_CONFIG_PARSE_H
+#define CONFIG_CONFIG_PARSE_H
+
+#include "config/config_shape.h"
+
+/* All shapes, in the order of doc/config.md; ended by NULL. */
+extern const struct config_shape *const config_parse_shapes[];
+
+/* In config_parse_group.c. */
+extern const struct config_shape config_parse_group_shape;
+extern const struct config_shape config_parse_group_interface_shape;
+extern const struct config_shape config_parse_group_rules_shape;
+extern const struct config_shape config_parse_group_handler_shape;
+
+/* config_parse_group: one entry of groups:, its name being the key. Nodes have been read. */
+void config_parse_group(struct config_parser *parser, const struct config_tree_node *value);
+
+/* config_parse_address: an address, with or without a prefix length as asked; told when wrong. */
+bool config_parse_address(struct config_parser *parser, const struct config_tree_node *value,
+	bool with_prefix, struct ipaddr *ret_addr);
+
+/* config_check: what no single key can say: references, duplicates, collisions, timers that do not
+ * fit together. Works on what could be read, so that it adds its errors to those of the keys. Fills
+ * in tags, paths, skews and fingerprints. */
+void config_check(struct config *cfg, struct config_errors *errors);
+
+/* config_fingerprint: fills in the fingerprints of the config and of each group's addresses;
+ * false without memory or when OpenSSL refuses. */
+bool config_fingerprint(struct config *cfg);
+
+#endif
