@@ -112,7 +112,7 @@ static struct control_server_conn *control_server_lookup(
 
 static void control_server_work(struct control_server *server)
 {
-	CHECK(sd_event_source_set_enabled(server->work_source, SD_EVENT_ONESHOT) >= 0);
+	evloop_set(sd_event_source_set_enabled(server->work_source, SD_EVENT_ONESHOT));
 }
 
 static void control_server_doom(struct control_server_conn *conn, const char *reason, bool flushed)
@@ -145,7 +145,7 @@ static void control_server_arm(struct control_server_conn *conn)
 		events |= EPOLLIN;
 	if (pending > 0 || (conn->stream_next && !conn->doom))
 		events |= EPOLLOUT;
-	CHECK(sd_event_source_set_io_events(conn->source, events) >= 0);
+	evloop_set(sd_event_source_set_io_events(conn->source, events));
 }
 
 static void control_server_flush(struct control_server_conn *conn)
@@ -382,7 +382,7 @@ void control_server_prioritise(
 	struct control_server_conn *conn = control_server_lookup(server, id);
 
 	if (conn)
-		CHECK(sd_event_source_set_priority(conn->source, priority) >= 0);
+		evloop_set(sd_event_source_set_priority(conn->source, priority));
 }
 
 bool control_server_is_open(const struct control_server *server, struct control_conn id)
@@ -682,7 +682,7 @@ static void control_server_on_deadline(void *context)
 
 	if (mono_reached(now, server->accept_again_at)) {
 		server->accept_again_at = MONO_NEVER;
-		CHECK(sd_event_source_set_enabled(server->accept_source, SD_EVENT_ON) >= 0);
+		evloop_set(sd_event_source_set_enabled(server->accept_source, SD_EVENT_ON));
 	}
 	for (size_t i = 0; i < CONTROL_SERVER_CONNECTIONS_MAX; i++) {
 		if (server->conns[i].fd >= 0)
@@ -737,7 +737,7 @@ static int control_server_welcome(
 		conn->input = NULL;
 		return r;
 	}
-	CHECK(sd_event_source_set_priority(conn->source, EVLOOP_PRIORITY_CONTROL) >= 0);
+	evloop_set(sd_event_source_set_priority(conn->source, EVLOOP_PRIORITY_CONTROL));
 	conn->fd = fd;
 	conn->generation = conn->generation == UINT32_MAX ? 1 : conn->generation + 1;
 	conn->peer = *peer;
@@ -771,7 +771,7 @@ static int control_server_on_accept(
 	(void)events;
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
 		control_server_log(server, "cannot accept a connection: %s", strerror(errno));
-		CHECK(sd_event_source_set_enabled(server->accept_source, SD_EVENT_OFF) >= 0);
+		evloop_set(sd_event_source_set_enabled(server->accept_source, SD_EVENT_OFF));
 		server->accept_again_at = mono_add(clock_now(), dur_ms(CONTROL_SERVER_RETRY_MS));
 		control_server_rearm(server);
 	}

@@ -27,8 +27,8 @@ int evloop_timer_open(struct evloop_timer *timer, sd_event *event, enum evloop_p
 	r = sd_event_add_time(event, &source, CLOCK_BOOTTIME, 0, 1, evloop_timer_fire, timer);
 	if (r < 0)
 		return r;
-	CHECK(sd_event_source_set_enabled(source, SD_EVENT_OFF) >= 0);
-	CHECK(sd_event_source_set_priority(source, priority) >= 0);
+	evloop_set(sd_event_source_set_enabled(source, SD_EVENT_OFF));
+	evloop_set(sd_event_source_set_priority(source, priority));
 	*timer = (struct evloop_timer){
 		.source = source,
 		.deadline = MONO_NEVER,
@@ -44,13 +44,13 @@ void evloop_timer_set(struct evloop_timer *timer, mono_t deadline)
 		return;
 	timer->deadline = deadline;
 	if (mono_is_never(deadline)) {
-		CHECK(sd_event_source_set_enabled(timer->source, SD_EVENT_OFF) >= 0);
+		evloop_set(sd_event_source_set_enabled(timer->source, SD_EVENT_OFF));
 		return;
 	}
 	/* Time 0 would never be past for sd-event's own bookkeeping of an exhausted clock. */
-	CHECK(sd_event_source_set_time(
-		      timer->source, deadline.us > 0 ? (uint64_t)deadline.us : 1) >= 0);
-	CHECK(sd_event_source_set_enabled(timer->source, SD_EVENT_ONESHOT) >= 0);
+	evloop_set(sd_event_source_set_time(
+		timer->source, deadline.us > 0 ? (uint64_t)deadline.us : 1));
+	evloop_set(sd_event_source_set_enabled(timer->source, SD_EVENT_ONESHOT));
 }
 
 void evloop_timer_close(struct evloop_timer *timer)

@@ -6,8 +6,10 @@
 #ifndef COMMON_IO_EVLOOP_H
 #define COMMON_IO_EVLOOP_H
 
+#include "common/check.h"
 #include "common/mono.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
@@ -17,6 +19,13 @@ enum evloop_priority {
 	EVLOOP_PRIORITY_DEADLINE = 100, /* timers: judged when nothing is left to be read */
 	EVLOOP_PRIORITY_CONTROL = 200,	/* operators may wait, packets and deadlines may not */
 };
+
+/* evloop_set: for the sd_event_source_set_* calls, which can fail for two reasons: a bug, or
+ * (-ESTALE) the loop has ended and nothing needs to be set any more. */
+static inline void evloop_set(int r)
+{
+	CHECK(r >= 0 || r == -ESTALE);
+}
 
 struct evloop_timer {
 	sd_event_source *source;
