@@ -655,6 +655,11 @@ static void control_server_expire(struct control_server_conn *conn, mono_t now)
 {
 	const char *reason = NULL;
 
+	/* While we do not take its input, the line is not torn by its caller. */
+	if (mono_reached(now, conn->torn_line_at) &&
+		(control_server_has_line(conn) ||
+			control_server_pending(conn) >= CONTROL_SERVER_OUTPUT_LOW))
+		conn->torn_line_at = mono_add(now, dur_ms(CONTROL_SERVER_TORN_LINE_MS));
 	if (mono_reached(now, conn->first_line_at))
 		reason = "half-open: no request in time";
 	else if (mono_reached(now, conn->torn_line_at))
