@@ -98,6 +98,11 @@ struct rules_manifest {
 	uint8_t fingerprint[RULES_FINGERPRINT_BYTES];
 	size_t table_count;
 	struct rules_table tables[RULES_TABLES_MAX];
+	/* What the shield is made of, so that a lost one can be made again without nft. */
+	size_t interface_count; /* the shielded ones */
+	struct rules_interface interfaces[LIMIT_INTERFACES];
+	size_t address_count;
+	struct ipaddr addresses[LIMIT_ADDRESSES];
 };
 
 struct rules_compiled; /* one group's files, compiled; heap object of the compiling process */
@@ -168,9 +173,10 @@ int rules_check(const struct config *config, const char *node, struct rules_repo
 
 /* ---- fast half ------------------------------------------------------------------------------ */
 
-/* rules_switch_open: own sockets, batches prepared, tables verified against the manifest (a full
- * dump, 0.1 s for 100,000 rules). The only call of this half that allocates. *ret untouched on
- * failure. -ENOENT: a table is missing; -ESTALE: changed since the load; other -errno. */
+/* rules_switch_open: own sockets, batches prepared, a first look at the tables (a full dump, 0.1 s
+ * for 100,000 rules); what it saw says rules_switch_verify(): a switch opened onto missing or
+ * changed tables can still demote. The only call of this half that allocates (about 450 kB of
+ * address space, little of it touched). *ret untouched on failure, -errno of the sockets. */
 int rules_switch_open(const struct rules_manifest *manifest, struct rules_switch **ret);
 void rules_switch_close(struct rules_switch *rules);
 

@@ -1,0 +1,49 @@
+/* listing.h: nft's canonical listing as text: its tables, the form that is loaded, its fingerprint.
+ *
+ * Pure: no I/O. Input is what `nft -s list ruleset` printed in a scratch namespace, which is as
+ * much under an operator's control as the file was: anything that does not look as nft prints it is
+ * refused, and the caller compares the tables found here with the kernel's own list. */
+#ifndef RULES_LISTING_H
+#define RULES_LISTING_H
+
+#include "rules/rules.h"
+
+/* A growing text; `failed` = no memory, or longer than RULES_TEXT_MAX_BYTES. */
+struct text {
+	char *bytes; /* NUL-terminated when length > 0; free() it */
+	size_t length;
+	size_t capacity;
+	bool failed;
+};
+
+void text_add(struct text *t, const char *bytes, size_t length);
+void text_add_string(struct text *t, const char *string);
+
+/* listing_tables: finds each "table FAMILY NAME {" in order; by_index and sleeps_always are filled
+ * in, handle and digest are not. 0; -E2BIG more than `max`; -EBADMSG not a listing. */
+int listing_tables(const char *text, size_t length, enum rules_role role,
+	struct rules_table *ret_tables, size_t max, size_t *ret_count);
+
+/* listing_to_load: the same tables for `nft -f`: `asleep` or awake, each with the canary set that
+ * names `owner`; what slept in the listing sleeps on. */
+void listing_to_load(
+	const char *text, size_t length, const char *owner, bool asleep, struct text *ret);
+
+/* listing_strip: takes out again what listing_to_load() put in, for comparing. */
+void listing_strip(const char *text, size_t length, struct text *ret);
+
+/* listing_canonical: for fingerprints: lists in braces sorted, white space in them made one, and a
+ * node's own interface names replaced by the cluster's. */
+void listing_canonical(const char *text, size_t length, const struct rules_interface *interfaces,
+	size_t interface_count, struct text *ret);
+
+/* listing_fingerprint: of both roles' canonical texts; false = no memory. */
+bool listing_fingerprint(const char *const texts[static RULES_ROLE_SHIELD],
+	const struct rules_interface *interfaces, size_t interface_count,
+	uint8_t ret[static RULES_FINGERPRINT_BYTES]) __attribute__((warn_unused_result));
+
+/* listing_family: "inet" -> NFPROTO_INET; 0 = none. And back: "?" = none. */
+uint8_t listing_family(const char *word, size_t length);
+const char *listing_family_name(uint8_t family);
+
+#endif

@@ -1,0 +1,356 @@
+/* load.c: the compiled tables and the shield into the real namespace, in the backup's state.
+ *
+ * Order, so that no packet passes between an earlier run's rules and these:
+ *   1. the shield is made, or woken and given its new content (one chain, one commit: no gap);
+ *   2. 1 ms later, tables of an earlier run that are still awake as a master's go to sleep;
+ *   3. one nft transaction deletes the old tables by handle and adds the new ones: the master's
+ *      asleep, the backup's awake behind the shield.
+ * Whose a table is, its canary's comment says ("carpool GROUP ROLE"). A table of one of our names
+ * without our canary is somebody else's (nftables.service, perhaps, with the same file): refused.
+ * Everything else in the namespace is left alone. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/check.h"
+#include "common/io/clock.h"
+#include "rules/census.h"
+#include "rules/compile.h"
+#include "rules/listing.h"
+#include "rules/nfnl.h"
+#include "rules/nft.h"
+#include "rules/report.h"
+#include "rules/shield.h"
+
+#define LOAD_TRIES  4u /* somebody else may delete or add between our look and nft's commit */
+#define BATCH_BYTES 32768u
+
+/* Everything that a load works with; too large for a stack. */
+struct loading {
+	const struct rules_spec *spec;
+	const struct rules_compiled *compiled;
+	struct rules_report *report;
+	struct nfnl commands;
+	struct census census;
+	_Alignas(8) char batch[BATCH_BYTES];
+	_Alignas(8) char shield[SHIELD_BATCH_BYTES];
+	struct rules_interface shielded[LIMIT_INTERFACES];
+	size_t shielded_count;
+};
+
+/* is_ours: a table of this group, in that role. */
+static bool is_ours(const struct loading *l, const struct census_table *t, enum rules_role role)
+{
+	char owner[CENSUS_OWNER_MAX];
+
+	return t->ours && !strcmp(t->owner, census_owner(l->spec->group, role, owner));
+}
+
+static bool is_old(const struct loading *l, const struct census_table *t)
+{
+	return is_ours(l, t, RULES_ROLE_MASTER) || is_ours(l, t, RULES_ROLE_BACKUP);
+}
+
+static int check_foreign_one(struct loading *l, uint8_t family, const char *name)
+{
+	const struct census_table *there = census_lookup(&l->census, family, name);
+
+	if (!there || is_old(l, there) || is_ours(l, there, RULES_ROLE_SHIELD))
+		return 0;
+	if (there->ours)
+		report_add(l->report, "table %s %s is in the namespace already, as \"%s\"",
+			listing_family_name(family), name, there->owner);
+	else
+		report_add(l->report,
+			"table %s %s is in the kernel already and is not carpool's: whoever loads "
+			"it "
+			"(nftables.service?) must leave it to carpool; `nft delete table %s %s` "
+			"removes it",
+			listing_family_name(family), name, listing_family_name(family), name);
+	return -EEXIST;
+}
+
+static int check_foreign(struct loading *l)
+{
+	char name[RULES_TABLE_NAME_MAX];
+	size_t count;
+	const struct rules_table *tables = compile_tables(l->compiled, &count);
+	int r = check_foreign_one(l, NFPROTO_INET, shield_name(l->spec->group, name));
+
+	for (size_t i = 0; i < count; i++) {
+		int one = check_foreign_one(l, tables[i].family, tables[i].name);
+
+		if (r == 0)
+			r = one;
+	}
+	return r;
+}
+
+static int send_batch(struct loading *l, const struct nfnl_batch *b)
+{
+	return nfnl_send_batch(&l->commands, b->start, b->used_bytes);
+}
+
+/* flip_old: tables of an earlier run, by role. */
+static int flip_old(struct loading *l, enum rules_role role, bool asleep)
+{
+	struct nfnl_batch b;
+	bool any = false;
+
+	nfnl_batch_begin(&b, l->batch, sizeof(l->batch), false);
+	for (size_t i = 0; i < l->census.count; i++) {
+		const struct census_table *t = &l->census.tables[i];
+
+		if (!is_ours(l, t, role) || t->asleep == asleep)
+			continue;
+		nfnl_batch_canary(&b, t->family, t->name);
+		nfnl_batch_flip(&b, t->family, t->name, asleep);
+		any = true;
+	}
+	if (!any)
+		return 0;
+	return nfnl_batch_end(&b) ? send_batch(l, &b) : -E2BIG;
+}
+
+static int build_and_send_shield(struct loading *l, enum shield_mode mode)
+{
+	const struct shield shield = {
+		.group = l->spec->group,
+		.interfaces = l->shielded,
+		.interface_count = l->shielded_count,
+		.addresses = l->spec->addresses,
+		.address_count = l->spec->address_count,
+	};
+	struct nfnl_batch b;
+
+	if (!shield_build(&b, l->shield, sizeof(l->shield), &shield, mode))
+		return -E2BIG;
+	return send_batch(l, &b);
+}
+
+/* raise_shield: awake, with the spec's content. */
+static int raise_shield(struct loading *l)
+{
+	char name[RULES_TABLE_NAME_MAX];
+	int r;
+
+	if (!census_lookup(&l->census, NFPROTO_INET, shield_name(l->spec->group, name)))
+		return build_and_send_shield(l, SHIELD_CREATE);
+	r = flip_old(l, RULES_ROLE_SHIELD, false);
+	if (r == 0)
+		r = build_and_send_shield(l, SHIELD_REFRESH);
+	if (r < 0) /* somebody damaged it */
+		r = build_and_send_shield(l, SHIELD_REPLACE);
+	return r;
+}
+
+static void wait_gap(void)
+{
+	struct timespec gap = {.tv_nsec = (RULES_DEMOTION_GAP_US + 50) * 1000L};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &gap, &gap) == EINTR)
+		;
+}
+
+/* transaction: the text for nft: old tables out by handle, new ones in. */
+static void transaction(const struct loading *l, struct text *text)
+{
+	char line[128], owner[CENSUS_OWNER_MAX];
+	const char *master = rules_compiled_text(l->compiled, RULES_ROLE_MASTER);
+	const char *backup = rules_compiled_text(l->compiled, RULES_ROLE_BACKUP);
+
+	for (size_t i = 0; i < l->census.count; i++) {
+		const struct census_table *t = &l->census.tables[i];
+
+		if (!is_old(l, t))
+			continue;
+		snprintf(line, sizeof(line), "delete table %s handle %llu\n",
+			listing_family_name(t->family), (unsigned long long)t->handle);
+		text_add_string(text, line);
+	}
+	listing_to_load(master, strlen(master),
+		census_owner(l->spec->group, RULES_ROLE_MASTER, owner), true, text);
+	listing_to_load(backup, strlen(backup),
+		census_owner(l->spec->group, RULES_ROLE_BACKUP, owner), false, text);
+}
+
+static int run_transaction(struct loading *l)
+{
+	static const char *const load[] = {"-f", "-", NULL};
+	mono_t deadline = mono_add(clock_now(), dur_ms(RULES_COMPILE_TIMEOUT_MS));
+	struct nft_output output = {0};
+	struct text text = {0};
+	int r;
+
+	text_add_string(&text, "");
+	transaction(l, &text);
+	r = text.failed ? -ENOMEM : 0;
+	if (r == 0 && text.length > 0)
+		r = nft_run(load, NULL, text.bytes, text.length, deadline, &output);
+	free(text.bytes);
+	if (r < 0) {
+		report_add(l->report, "loading the rules of group %s: %s", l->spec->group,
+			strerror(-r));
+	} else if (output.status != 0) {
+		report_add(l->report, "loading the rules of group %s: %.*s", l->spec->group,
+			(int)strcspn(output.errors, "\n"), output.errors);
+		r = -EINVAL;
+	}
+	nft_output_fini(&output);
+	return r;
+}
+
+/* attempt: one whole pass. */
+static int attempt(struct loading *l)
+{
+	int r = census_take(&l->commands, &l->census);
+
+	if (r == 0)
+		r = check_foreign(l);
+	if (r < 0)
+		return r;
+	r = raise_shield(l);
+	if (r < 0) {
+		report_add(l->report, "shield of group %s: %s", l->spec->group, strerror(-r));
+		return r;
+	}
+	wait_gap();
+	r = flip_old(l, RULES_ROLE_MASTER, true);
+	if (r < 0)
+		return r;
+	return run_transaction(l);
+}
+
+static int add_to_manifest(
+	struct loading *l, struct rules_manifest *m, const struct rules_table *table)
+{
+	struct rules_table *kept = &m->tables[m->table_count];
+	struct census_state state;
+	int r = census_state(&l->commands, table->family, table->name, &state);
+
+	if (r < 0)
+		return r;
+	*kept = *table;
+	kept->handle = state.handle;
+	r = census_digest(&l->commands, table->family, table->name, &kept->digest);
+	if (r == 0)
+		m->table_count++;
+	return r;
+}
+
+static int make_manifest(struct loading *l, struct rules_manifest *m)
+{
+	struct rules_table shield = {.family = NFPROTO_INET, .role = RULES_ROLE_SHIELD};
+	size_t count;
+	const struct rules_table *tables = compile_tables(l->compiled, &count);
+	int r;
+
+	*m = (struct rules_manifest){.address_count = l->spec->address_count};
+	snprintf(m->group, sizeof(m->group), "%s", l->spec->group);
+	rules_compiled_fingerprint(l->compiled, m->fingerprint);
+	memcpy(m->addresses, l->spec->addresses, sizeof(m->addresses));
+	memcpy(m->interfaces, l->shielded, sizeof(m->interfaces));
+	m->interface_count = l->shielded_count;
+	shield_name(l->spec->group, shield.name);
+	CHECK(count < RULES_TABLES_MAX);
+	r = add_to_manifest(l, m, &shield);
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = add_to_manifest(l, m, &tables[i]);
+	return r;
+}
+
+static int take_shielded(struct loading *l)
+{
+	for (size_t i = 0; i < l->spec->interface_count; i++) {
+		if (!l->spec->interfaces[i].shielded)
+			continue;
+		if (l->shielded_count == LIMIT_INTERFACES)
+			return -E2BIG;
+		l->shielded[l->shielded_count++] = l->spec->interfaces[i];
+	}
+	return 0;
+}
+
+int rules_load(const struct rules_spec *spec, const struct rules_compiled *compiled,
+	struct rules_manifest *ret, struct rules_report *report)
+{
+	struct loading *l = calloc(1, sizeof(*l));
+	size_t lines = report->count;
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	l->spec = spec;
+	l->compiled = compiled;
+	l->report = report;
+	r = nfnl_open(&l->commands, false);
+	if (r == 0)
+		r = take_shielded(l);
+	for (unsigned int i = 0; i < LOAD_TRIES && r == 0; i++) {
+		report->count = lines; /* what the last attempt tells */
+		r = attempt(l);
+		if (r == 0)
+			break;
+		if (i + 1 < LOAD_TRIES && r != -EEXIST)
+			r = 0;
+	}
+	if (r == 0)
+		r = make_manifest(l, ret);
+	if (r < 0 && report->count == lines)
+		report_add(report, "loading the rules of group %s: %s", spec->group, strerror(-r));
+	nfnl_close(&l->commands);
+	free(l);
+	return r;
+}
+
+int rules_prepare(
+	const struct rules_spec *spec, struct rules_manifest *ret, struct rules_report *report)
+{
+	struct rules_compiled *compiled;
+	int r = rules_compile(spec, &compiled, report);
+
+	if (r < 0)
+		return r;
+	r = rules_load(spec, compiled, ret, report);
+	rules_compiled_free(compiled);
+	return r;
+}
+
+/* unload_one: by handle, so that a table that took the name since stays. */
+static int unload_one(struct nfnl *n, const struct rules_table *table)
+{
+	_Alignas(8) char memory[2 * NFNL_MESSAGE_ROOM];
+	struct nfnl_batch b;
+	struct nlmsghdr *nlh;
+	int r;
+
+	nfnl_batch_begin(&b, memory, sizeof(memory), false);
+	nlh = nfnl_batch_add(&b, NFT_MSG_DELTABLE, 0, table->family);
+	if (!nlh)
+		return -E2BIG;
+	mnl_attr_put_u64(nlh, NFTA_TABLE_HANDLE, htobe64(table->handle));
+	nfnl_batch_added(&b, nlh);
+	if (!nfnl_batch_end(&b))
+		return -E2BIG;
+	r = nfnl_send_batch(n, b.start, b.used_bytes);
+	return r == -ENOENT ? 0 : r;
+}
+
+int rules_unload(const struct rules_manifest *manifest)
+{
+	struct nfnl *n = malloc(sizeof(*n));
+	int r = n ? nfnl_open(n, false) : -ENOMEM, first = r;
+
+	for (size_t i = 0; i < manifest->table_count && r == 0; i++) {
+		int one = unload_one(n, &manifest->tables[i]);
+
+		if (first == 0)
+			first = one;
+	}
+	if (r == 0)
+		nfnl_close(n);
+	free(n);
+	return first;
+}

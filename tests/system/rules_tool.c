@@ -1,0 +1,197 @@
+/* rules_tool: the rules module by hand, for the system tests, in the caller's network namespace.
+ *
+ *   rules_tool load GROUP MASTER BACKUP|- IFNAMES ADDRESSES MANIFEST   (comma-separated; - = none)
+ *   rules_tool text ROLE GROUP MASTER BACKUP|- IFNAMES                 the canonical text
+ *   rules_tool master|master!|backup|verify|unload MANIFEST            prints the result
+ *   rules_tool flip N MANIFEST                 N times master and back: time of each direction
+ *   rules_tool watch MANIFEST                  a line for each change, until stdin ends */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "common/io/clock.h"
+#include "rules/rules.h"
+
+static struct rules_report report;
+static struct rules_spec spec;
+static struct rules_manifest manifest;
+
+static int tell(const char *what, int r)
+{
+	for (size_t i = 0; i < report.count; i++)
+		fprintf(stderr, "%s\n", report.lines[i]);
+	if (r < 0)
+		fprintf(stderr, "%s: %s\n", what, strerror(-r));
+	return r < 0 ? 1 : 0;
+}
+
+static void parse_spec(char **argv)
+{
+	snprintf(spec.group, sizeof(spec.group), "%s", argv[0]);
+	snprintf(spec.master_file, sizeof(spec.master_file), "%s", argv[1]);
+	if (strcmp(argv[2], "-") != 0)
+		snprintf(spec.backup_file, sizeof(spec.backup_file), "%s", argv[2]);
+	for (char *name = strtok(argv[3], ","); name; name = strtok(NULL, ",")) {
+		struct rules_interface *interface = &spec.interfaces[spec.interface_count++];
+		char *equals = strchr(name, '=');
+
+		if (equals) {
+			*equals = '\0';
+			snprintf(interface->logical, sizeof(interface->logical), "%s", equals + 1);
+		}
+		snprintf(interface->name, sizeof(interface->name), "%s", name);
+		interface->shielded = true;
+	}
+}
+
+static void print_fingerprint(const uint8_t *print)
+{
+	for (size_t i = 0; i < RULES_FINGERPRINT_BYTES; i++)
+		printf("%02x", print[i]);
+	printf("\n");
+}
+
+static int load(char **argv)
+{
+	FILE *file;
+	int r;
+
+	parse_spec(argv);
+	for (char *text = strtok(argv[4], ","); text; text = strtok(NULL, ",")) {
+		if (strcmp(text, "-") != 0 &&
+			!ipaddr_parse(text, &spec.addresses[spec.address_count++]))
+			return 2;
+	}
+	r = rules_prepare(&spec, &manifest, &report);
+	if (tell("load", r))
+		return 1;
+	print_fingerprint(manifest.fingerprint);
+	file = fopen(argv[5], "w");
+	if (!file || fwrite(&manifest, sizeof(manifest), 1, file) != 1 || fclose(file) != 0)
+		return 1;
+	return 0;
+}
+
+static int text(char **argv)
+{
+	struct rules_compiled *compiled;
+	enum rules_role role =
+		strcmp(argv[0], "backup") == 0 ? RULES_ROLE_BACKUP : RULES_ROLE_MASTER;
+	uint8_t print[RULES_FINGERPRINT_BYTES];
+
+	parse_spec(argv + 1);
+	if (tell("compile", rules_compile(&spec, &compiled, &report)))
+		return 1;
+	fputs(rules_compiled_text(compiled, role), stdout);
+	rules_compiled_fingerprint(compiled, print);
+	printf("# ");
+	print_fingerprint(print);
+	rules_compiled_free(compiled);
+	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void print_times(const char *what, int64_t *us, size_t count)
+{
+	qsort(us, count, sizeof(*us), compare);
+	printf("%s us: median %lld p99 %lld max %lld\n", what, (long long)us[count / 2],
+		(long long)us[count * 99 / 100], (long long)us[count - 1]);
+}
+
+static int flip(struct rules_switch *rules, size_t count)
+{
+	int64_t *up = calloc(count, sizeof(*up)), *down = calloc(count, sizeof(*down));
+
+	for (size_t i = 0; i < count; i++) {
+		mono_t start = clock_now();
+		enum rules_result result = rules_switch_to_master(rules, false);
+
+		up[i] = mono_diff(clock_now(), start).us;
+		start = clock_now();
+		if (result == RULES_OK)
+			result = rules_switch_to_backup(rules);
+		down[i] = mono_diff(clock_now(), start).us;
+		if (result != RULES_OK) {
+			printf("flip %zu: %s (%s) %s\n", i, rules_result_name(result),
+				strerror(rules_switch_errno(rules)), rules_switch_blame(rules));
+			return 1;
+		}
+	}
+	print_times("to master", up, count);
+	print_times("to backup (1 ms of it a pause)", down, count);
+	free(up);
+	free(down);
+	return 0;
+}
+
+static int watch(struct rules_switch *rules)
+{
+	struct pollfd pollers[2] = {
+		{.fd = 0, .events = POLLIN}, {.fd = rules_switch_fd(rules), .events = POLLIN}};
+
+	printf("watching\n");
+	fflush(stdout);
+	while (poll(pollers, 2, -1) > 0 && !pollers[0].revents) {
+		enum rules_result result = rules_switch_verify(rules);
+
+		printf("%s %s: %s\n", rules_role_name(rules_switch_active(rules)),
+			rules_result_name(result), rules_switch_blame(rules));
+		fflush(stdout);
+	}
+	return 0;
+}
+
+static int with_manifest(const char *verb, const char *count, const char *path)
+{
+	struct rules_switch *rules;
+	enum rules_result result;
+	FILE *file = fopen(path, "r");
+	int r;
+
+	if (!file || fread(&manifest, sizeof(manifest), 1, file) != 1)
+		return 2;
+	fclose(file);
+	if (strcmp(verb, "unload") == 0)
+		return tell("unload", rules_unload(&manifest));
+	r = rules_switch_open(&manifest, &rules);
+	if (r < 0)
+		return tell("open", r);
+	if (strcmp(verb, "flip") == 0)
+		return flip(rules, strtoul(count, NULL, 10));
+	if (strcmp(verb, "watch") == 0)
+		return watch(rules);
+	if (strcmp(verb, "verify") == 0)
+		result = rules_switch_verify(rules);
+	else if (strcmp(verb, "backup") == 0)
+		result = rules_switch_to_backup(rules);
+	else
+		result = rules_switch_to_master(rules, strcmp(verb, "master!") == 0);
+	printf("%s %s\n", rules_role_name(rules_switch_active(rules)), rules_result_name(result));
+	if (result == RULES_FAILED)
+		printf("%s\n", strerror(rules_switch_errno(rules)));
+	rules_switch_close(rules);
+	return result == RULES_OK ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 8 && strcmp(argv[1], "load") == 0)
+		return load(argv + 2);
+	if (argc == 7 && strcmp(argv[1], "text") == 0)
+		return text(argv + 2);
+	if (argc == 4)
+		return with_manifest(argv[1], argv[2], argv[3]);
+	if (argc == 3)
+		return with_manifest(argv[1], "", argv[2]);
+	fprintf(stderr, "see the head of rules_tool.c\n");
+	return 2;
+}
