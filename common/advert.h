@@ -54,8 +54,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ADVERT_IP_PROTOCOL 112u /* shared with CARP and VRRP; the version nibble tells them apart  \
-				 */
+#define ADVERT_IP_PROTOCOL     112u /* CARP's and VRRP's too: the version tells */
 #define ADVERT_TTL	       255u
 #define ADVERT_WIRE_VERSION    4u
 #define ADVERT_TYPE	       1u

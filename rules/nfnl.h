@@ -21,8 +21,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
-#define NFNL_RECEIVE_BYTES 65536u /* one dump message holds many objects; the kernel fills 32 kB   \
-				   */
+#define NFNL_RECEIVE_BYTES     65536u	  /* one dump message; the kernel fills 32 kB */
 #define NFNL_EVENT_QUEUE_BYTES (4u << 20) /* of the event socket; full = a full verification */
 #define NFNL_DUMP_TRIES	       16u	  /* a dump that a commit cut through is taken again */
 
