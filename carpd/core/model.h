@@ -92,9 +92,11 @@ struct model_lane {
 	mono_t heard_at; /* last NEW counter; MONO_ZERO-like "never" is heard == false */
 	bool heard;
 	bool heard_by_peer; /* its advert says that it hears us here */
-	uint8_t peer_port;  /* enum advert_port: its own interface on this path */
+	bool was_heard_by_peer;
+	uint8_t peer_port; /* enum advert_port: its own interface on this path */
 	mono_t challenged_at;
 	bool challenged;
+	bool challenge_due; /* the next TIMER sends one here */
 };
 
 /* What a peer says about one group: the content of its advert with the highest counter. */
@@ -151,7 +153,8 @@ struct model_demotion {
 struct model_port {
 	bool carrier;
 	uint8_t test; /* enum advert_port, without the carrier */
-	bool probing;
+	bool silent;  /* an episode of silence is going on */
+	bool probed;  /* in this episode; probed_at says when last */
 	mono_t probed_at;
 	mono_t failed_at;
 };
@@ -198,6 +201,7 @@ struct model_group {
 	bool send_now;
 	mono_t sent_at;
 	mono_t send_next;
+	uint64_t heard_hash; /* a change of whom we hear where is sent at once */
 
 	/* Startup. */
 	mono_t hold_until;
@@ -206,14 +210,14 @@ struct model_group {
 	/* As backup: when a takeover is due, were nobody heard any more. */
 	mono_t vacant_at; /* base of the wait when no live holder is known */
 	enum reason vacant_reason;
-	mono_t rearmed_at; /* late clock: nobody counts as silent since before this */
 	mono_t wants_since;
 	bool wants;
 
 	/* As target of a hand-over. */
-	uint8_t from; /* the old master, while it overlaps; 0 = none */
-	uint32_t from_id;
-	bool from_forced;
+	uint8_t from;	  /* the old master, while it overlaps; 0 = none */
+	uint32_t from_id; /* of the last offer that was taken; never taken twice */
+	uint8_t from_last;
+	bool liberal;	 /* asked of the shell, not yet taken back */
 	uint8_t refused; /* whose offer was refused */
 	uint32_t refused_id;
 	mono_t overlap_until;
@@ -221,32 +225,36 @@ struct model_group {
 	/* As master. */
 	struct model_offer offer;
 	uint32_t offer_id_last;
+	mono_t offer_retry_at; /* after a failure: not before, unless an operator asks */
 	mono_t better_since;
-	uint8_t answer_node;
-	uint8_t answer;
-	uint32_t answer_nonce;
-	bool yielded;
+	bool yielded; /* gave up by command: asks not to be preferred */
 	uint8_t yielded_to;
+	bool leave_tried;    /* one hand-over before SIGTERM or maintenance, not more */
 	mono_t listen_until; /* late clock, alone: silent until then */
 	bool listening;
+	bool listen_asked;
 	bool mute; /* late clock: not a word until DEMOTED */
 
 	/* After giving up. */
-	bool resigned;
+	bool resigned; /* without a successor that has it: resign as soon as withdrawn */
 	uint8_t successor;
 	mono_t resigned_at;
 	enum reason demote_reason;
 
 	/* Two masters. */
 	bool dual;
+	bool dual_told; /* our higher term is out */
+	uint8_t dual_with;
 	mono_t dual_since;
-	uint32_t dual_age_ms;
+	mono_t dual_raised_at;
+	uint32_t dual_age_ms; /* how long it had lasted before the two heard each other */
 
 	/* Flapping. */
 	mono_t flaps[MODEL_FLAPS_MAX];
 	uint8_t flap_count;
 	mono_t held_until;
 	bool held;
+	mono_t empty_since;		/* nobody holds the group, as far as is known */
 	struct advert_term master_term; /* last master announced by ELECTION_ACTION_MASTER */
 	uint8_t master;			/* node id */
 
@@ -276,10 +284,10 @@ struct election {
 	uint64_t epoch;
 	uint64_t counter; /* last one used, over all lanes */
 	mono_t now;
-	mono_t stepped_at;  /* instant of the step before */
-	mono_t promised_at; /* the deadline that was told after it */
-	bool pending;	    /* facts wait for a TIMER */
-	bool closed;	    /* the last counter is spent */
+	mono_t stepped_at; /* instant of the step before */
+	mono_t wake_at;	   /* the deadline that was told after it */
+	bool pending;	   /* facts wait for a TIMER */
+	bool closed;	   /* the last counter is spent */
 	struct {
 		uint8_t group;
 		uint8_t path;
@@ -302,7 +310,6 @@ struct election {
 	mono_t stop_deadline;
 	uint64_t drops[ADVERT_DROP_COUNT]; /* packets that the core refused, by reason */
 	uint64_t accepted;
-	uint8_t random[ADVERT_CHALLENGE_BYTES];
 	struct election_actions *out; /* only during a step */
 	void (*trace)(void *context, const struct election_trace *line);
 	void *trace_context;

@@ -1,0 +1,159 @@
+#include "carpd/core/dual.h"
+
+#include "carpd/core/election_internal.h"
+#include "carpd/core/group.h"
+#include "carpd/core/handover.h"
+#include "carpd/core/order.h"
+#include "carpd/core/paths.h"
+#include "carpd/core/peers.h"
+#include "carpd/core/timers.h"
+#include "carpd/core/trace.h"
+
+enum dual_verdict {
+	DUAL_WAIT,
+	DUAL_WE_LOSE,
+	DUAL_THEY_LOSE,
+};
+
+static uint8_t dual_find(const struct election *e, uint8_t group)
+{
+	uint8_t found = MODEL_NO_PEER;
+
+	for (uint8_t p = 0; p < e->config.peer_count; p++) {
+		const struct model_view *view = &e->peers[p].views[group];
+
+		if (view->state != GROUP_STATE_MASTER || !peers_alive(e, group, p) ||
+			handover_related(e, group, p))
+			continue;
+		if (found == MODEL_NO_PEER ||
+			advert_term_compare(view->term, e->peers[found].views[group].term) > 0)
+			found = p;
+	}
+	return found;
+}
+
+/* dual_deaf: the peer hears none of the nodes that hear it. This node hears it, so the set is
+ * never empty. */
+static bool dual_deaf(const struct election *e, uint8_t group, uint8_t peer)
+{
+	const struct model_view *view = &e->peers[peer].views[group];
+
+	if (view->hears & 0x80)
+		return false;
+	for (uint8_t p = 0; p < e->config.peer_count; p++)
+		if (p != peer && peers_alive(e, group, p) &&
+			e->peers[p].views[group].hears & 1u << peer && view->hears & 1u << p)
+			return false;
+	return true;
+}
+
+static enum dual_verdict dual_decide(
+	const struct election *e, uint8_t group, uint8_t peer, const char **ret_why)
+{
+	const struct model_group *g = &e->groups[group];
+	const struct model_view *view = &e->peers[peer].views[group];
+	bool we_out = e->maintenance || paths_fault(e, group);
+	bool they_out = view->maintenance || view->fault;
+	uint32_t own = order_self(e, group).demotion;
+	uint32_t theirs = order_peer(e, group, peer).demotion;
+
+	*ret_why = "in fault or maintenance";
+	if (we_out != they_out)
+		return we_out ? DUAL_WE_LOSE : DUAL_THEY_LOSE;
+	*ret_why = "hears nobody who hears it";
+	if (dual_deaf(e, group, peer) && paths_all_well(e, group)) {
+		/* It may only just have begun to hear us: two of its intervals of patience. */
+		dur_t patience = dur_mul(dur_us(view->interval_us), 2);
+
+		return mono_reached(e->now, mono_add(g->dual_since, patience)) ? DUAL_THEY_LOSE
+									       : DUAL_WAIT;
+	}
+	*ret_why = "more demoted";
+	if (own != theirs)
+		return own > theirs ? DUAL_WE_LOSE : DUAL_THEY_LOSE;
+	*ret_why = "lower term";
+	return advert_term_compare(g->term, view->term) < 0 ? DUAL_WE_LOSE : DUAL_THEY_LOSE;
+}
+
+static void dual_begin(struct election *e, uint8_t group, uint8_t peer)
+{
+	struct model_group *g = &e->groups[group];
+	int64_t own_ms = dur_to_ms(mono_diff(e->now, g->since));
+	uint32_t theirs_ms = e->peers[peer].views[group].age_ms;
+
+	g->dual = true;
+	g->dual_told = false;
+	g->dual_with = e->config.peers[peer].id;
+	g->dual_since = e->now;
+	g->dual_age_ms = own_ms < (int64_t)theirs_ms ? (uint32_t)own_ms : theirs_ms;
+	election_alarm(e, group, ELECTION_ALARM_DUAL_MASTER, g->dual_with, true);
+	trace_line(e, group,
+		TRACE_TEXT("%s is master too, term %lld against our %lld",
+			e->config.peers[peer].name,
+			(long long)e->peers[peer].views[group].term.number,
+			(long long)g->term.number),
+		"two masters");
+}
+
+static void dual_end(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+	struct election_action *action = election_append(e, ELECTION_ACTION_DUAL, group);
+
+	action->node = g->dual_with;
+	action->dual_ms = dur_to_ms(mono_diff(e->now, g->dual_since)) + g->dual_age_ms;
+	trace_line(e, group, "two masters are over",
+		TRACE_TEXT("DUAL_MASTER lasted %lld ms", (long long)action->dual_ms));
+	g->dual = false;
+	election_alarm(e, group, ELECTION_ALARM_DUAL_MASTER, 0, false);
+}
+
+/* dual_win: a term above both, said once, and again when the other goes on with a still higher
+ * one; at most once in its interval. */
+static void dual_win(struct election *e, uint8_t group, uint8_t peer, const char *why)
+{
+	struct model_group *g = &e->groups[group];
+	const struct model_view *view = &e->peers[peer].views[group];
+	bool above = advert_term_compare(g->term, view->term) > 0;
+	mono_t again = mono_add(g->dual_raised_at, dur_us(view->interval_us));
+
+	if (g->dual_told && (above || !mono_reached(e->now, again)))
+		return;
+	g->dual_told = true;
+	g->dual_raised_at = e->now;
+	group_raise_term(e, group);
+	trace_line(e, group, TRACE_TEXT("%s loses: %s", e->config.peers[peer].name, why),
+		TRACE_TEXT("stay, term %lld, announce again", (long long)g->term.number));
+}
+
+bool dual_judge(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+	uint8_t peer = dual_find(e, group);
+	const char *why;
+
+	if (peer == MODEL_NO_PEER) {
+		if (g->dual)
+			dual_end(e, group);
+		return false;
+	}
+	if (!g->dual || g->dual_with != e->config.peers[peer].id)
+		dual_begin(e, group, peer);
+	election_wake(e, peers_dead_at(e, group, peer));
+	switch (dual_decide(e, group, peer, &why)) {
+	case DUAL_WAIT:
+		election_wake(
+			e, mono_add(g->dual_since,
+				   dur_mul(dur_us(e->peers[peer].views[group].interval_us), 2)));
+		break;
+	case DUAL_WE_LOSE:
+		trace_line(e, group, TRACE_TEXT("we lose: %s", why), "withdraw");
+		dual_end(e, group);
+		group_demote(e, group, REASON_DUAL_MASTER, e->config.peers[peer].id);
+		return true;
+	case DUAL_THEY_LOSE:
+		dual_win(e, group, peer, why);
+		break;
+	}
+	return false;
+}

@@ -1,0 +1,46 @@
+/* handover.h: a planned move of a group, started by the master, at most one at a time.
+ *
+ *   master                                   target
+ *   offer: handover to T, id, every advert   ready (or forced): term above every seen, PROMOTING
+ *     keeps addresses and forwarding           stages; claims with handover from M, the same id
+ *                                            MASTER, `announced`
+ *   20 ms after `announced`: DEMOTING        overlap ends when M is seen not master
+ *
+ * Nothing is said once: the offer, the claim and `announced` are in every advert until the other
+ * side has answered. Target silent, refusing, failing, or 5 s over: the old master takes a term
+ * above the target's and re-announces. Old master silent: the target completes as MASTER_DEAD. */
+#ifndef CARPD_CORE_HANDOVER_H
+#define CARPD_CORE_HANDOVER_H
+
+#include "carpd/core/election.h"
+
+#define HANDOVER_DEADLINE_MS 5000
+#define HANDOVER_TAIL_MS     20
+#define HANDOVER_RETRY_MS    5000 /* after a failure, for moves that no operator asked for */
+
+/* handover_begin: as master. target: node id, 0 = the best ready peer.
+ *   asker, nonce  the peer whose request this is; 0: none
+ *   request_id    the own operator's; 0: none */
+enum election_reply handover_begin(struct election *e, uint8_t group, uint8_t target,
+	enum reason cause, bool force, uint8_t asker, uint32_t nonce, uint32_t request_id);
+
+/* handover_drop: the offer is over because this node leaves `master`; done: the target has it. */
+void handover_drop(struct election *e, uint8_t group, bool done);
+
+/* handover_judge_master: the offer's progress, or reasons to make one. */
+void handover_judge_master(struct election *e, uint8_t group);
+
+/* handover_judge_overlap: a fresh master whose predecessor still forwards. */
+void handover_judge_overlap(struct election *e, uint8_t group);
+
+/* handover_judge_offered: as backup: takes or refuses an offer; true when it was taken. */
+bool handover_judge_offered(struct election *e, uint8_t group);
+
+/* handover_judge_target: as promoting target: the old master gave up on us, or died; or, without
+ * a hand-over, a living master is heard. */
+void handover_judge_target(struct election *e, uint8_t group);
+
+/* handover_related: whether that master peer is the other side of a hand-over under way. */
+bool handover_related(const struct election *e, uint8_t group, uint8_t peer);
+
+#endif
