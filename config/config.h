@@ -6,8 +6,8 @@
  * may read it. Everything is in the order of the file.
  *
  * All of it lies in one block: pointers inside point into the block itself, so a config is never
- * copied by value, and config_free() is one free. File names are absolute or relative to the
- * process, ready to open; the `_text` twin is what the file says.
+ * copied by value, and config_free() is one free. File names are
+ * absolute after config_load(), ready to open; the `text` beside is what the file says.
  *
  * What a node makes of the file (its own interface names, its skew) is asked through the functions
  * at the end, never worked out again elsewhere. */
@@ -64,7 +64,7 @@ enum config_path_kind {
 
 /* A file that the config names. */
 struct config_file {
-	const char *path; /* ready to open; NULL when the key is absent */
+	const char *path; /* absolute, ready to open; NULL when the key is absent */
 	const char *text; /* as written */
 	struct config_pos pos;
 };

@@ -52,8 +52,8 @@ bool config_parse_address(struct config_parser *parser, const struct config_tree
 		return false;
 	}
 	if (!!strchr(text, '/') != with_prefix) {
-		config_shape_error(parser, value, "'%.64s' %s a prefix length; allowed: %s", text,
-			with_prefix ? "has no" : "has", what);
+		config_shape_error(parser, value, "'%.64s' %s prefix length; allowed: %s", text,
+			with_prefix ? "has no" : "has a", what);
 		return false;
 	}
 	unfit = addr.prefix_len == 0 ? "has prefix length 0" : unfit_address(&addr);
@@ -104,8 +104,8 @@ static void take_keys(
 		for (uint32_t i = 0; i + 1 < cfg->key_count; i++)
 			if (strcmp(cfg->keys[i].path, file->path) == 0)
 				config_shape_error(parser, item,
-					"keys: '%.64s' is there twice (first in line %u)",
-					file->text, cfg->keys[i].pos.line);
+					"'%.64s' is there twice (first in line %u)", file->text,
+					cfg->keys[i].pos.line);
 	}
 }
 
@@ -592,12 +592,10 @@ const struct config_shape *const config_parse_shapes[] = {
 	NULL,
 };
 
-static bool read_tree(
-	struct config_parser *parser, const char *text, size_t size_bytes, const char *path)
+static bool read_tree(struct config_parser *parser, const char *text, size_t size_bytes)
 {
 	struct config *cfg = parser->cfg;
 	struct config_tree *tree;
-	const char *slash = strrchr(path, '/');
 
 	if (size_bytes > CONFIG_FILE_BYTES_MAX) {
 		config_errors_add(parser->errors, (struct config_pos){0, 0},
@@ -605,8 +603,6 @@ static bool read_tree(
 			CONFIG_FILE_BYTES_MAX);
 		return false;
 	}
-	snprintf(parser->folder, sizeof(parser->folder), "%.*s",
-		slash ? (int)(slash - path) + 1 : 0, path);
 	tree = config_tree_new(text, size_bytes, parser->errors);
 	if (!tree)
 		return false;
@@ -634,8 +630,8 @@ static void find_self(struct config *cfg, const char *node, struct config_errors
 		"no node '%.64s' in this file; allowed: %s", node, known);
 }
 
-struct config *config_parse(const char *text, size_t size_bytes, const char *path, const char *node,
-	struct config_errors *errors)
+struct config *config_parse_in(const char *text, size_t size_bytes, const char *path,
+	const char *folder, const char *node, struct config_errors *errors)
 {
 	struct config_parser parser = {.cfg = calloc(1, sizeof(*parser.cfg)), .errors = errors};
 
@@ -644,7 +640,8 @@ struct config *config_parse(const char *text, size_t size_bytes, const char *pat
 		config_errors_add(errors, (struct config_pos){0, 0}, "out of memory");
 		return NULL;
 	}
-	if (read_tree(&parser, text, size_bytes, path)) {
+	snprintf(parser.folder, sizeof(parser.folder), "%s", folder);
+	if (read_tree(&parser, text, size_bytes)) {
 		struct config_tree_node file = {.kind = CONFIG_TREE_SCALAR};
 
 		parser.cfg->file = config_shape_text(&parser, &file, path);
@@ -659,4 +656,14 @@ struct config *config_parse(const char *text, size_t size_bytes, const char *pat
 		return parser.cfg;
 	config_free(parser.cfg);
 	return NULL;
+}
+
+struct config *config_parse(const char *text, size_t size_bytes, const char *path, const char *node,
+	struct config_errors *errors)
+{
+	char folder[CONFIG_FILE_NAME_MAX];
+	const char *slash = strrchr(path, '/');
+
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 0, path);
+	return config_parse_in(text, size_bytes, path, folder, node, errors);
 }

@@ -20,6 +20,11 @@ void config_parse_group(struct config_parser *parser, const struct config_tree_n
 bool config_parse_address(struct config_parser *parser, const struct config_tree_node *value,
 	bool with_prefix, struct ipaddr *ret_addr);
 
+/* config_parse_in: config_parse() with a folder of its own (with its slash, or "") for the names in
+ * the file. */
+struct config *config_parse_in(const char *text, size_t size_bytes, const char *path,
+	const char *folder, const char *node, struct config_errors *errors);
+
 /* config_check: what no single key can say: references, duplicates, collisions, timers that do not
  * fit together. Works on what could be read, so that it adds its errors to those of the keys. Fills
  * in tags, paths, skews and fingerprints. */

@@ -294,7 +294,7 @@ static void render_stream(struct writer *writer, const struct config *cfg)
 	}
 	yaml_emitter_set_output(&writer->emitter, write_out, writer);
 	yaml_emitter_set_unicode(&writer->emitter, 1);
-	yaml_emitter_set_width(&writer->emitter, 100);
+	yaml_emitter_set_width(&writer->emitter, -1); /* a word is never folded */
 	emit(writer, &event, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING));
 	emit(writer, &event, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1));
 	render_file(writer, cfg);

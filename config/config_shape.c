@@ -24,8 +24,8 @@ void config_shape_error(
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (value->key)
-		config_errors_add(parser->errors, value->pos, "%s: %s", value->key, text);
+	if (value->label)
+		config_errors_add(parser->errors, value->pos, "%s: %s", value->label, text);
 	else
 		config_errors_add(parser->errors, value->pos, "%s", text);
 }
@@ -142,7 +142,7 @@ bool config_shape_read(struct config_parser *parser, const struct config_shape *
 		else if (key->required)
 			config_errors_add(parser->errors, mapping->key_pos,
 				"%s%skey '%s' is missing: it is required",
-				mapping->key ? mapping->key : "", mapping->key ? ": " : "",
+				mapping->label ? mapping->label : "", mapping->label ? ": " : "",
 				key->name);
 	}
 	return true;
@@ -156,7 +156,10 @@ bool config_shape_kind(struct config_parser *parser, const struct config_tree_no
 	if (value->kind == CONFIG_TREE_BAD)
 		return false;
 	if (value->kind == CONFIG_TREE_SCALAR && !value->text[0] && !value->quoted)
-		config_shape_error(parser, value, "has no value; allowed: %s", what);
+		config_shape_error(parser, value, "has no value; allowed: %s%s", what,
+			kind == CONFIG_TREE_MAPPING ? ", or {}" : "");
+	else if (value->kind == CONFIG_TREE_SCALAR)
+		config_shape_error(parser, value, "'%.64s'; allowed: %s", value->text, what);
 	else
 		config_shape_error(
 			parser, value, "is %s; allowed: %s", kind_names[value->kind], what);

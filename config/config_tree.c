@@ -114,12 +114,14 @@ static void attach(struct reader *reader, struct config_tree_node *node)
 	if (level->node->kind == CONFIG_TREE_MAPPING) {
 		bool duplicate = level->key_duplicate;
 
-		node->key = level->key;
+		node->key = node->label = level->key;
 		node->key_pos = level->key_pos;
 		level->key = NULL;
 		level->key_duplicate = false;
 		if (duplicate)
 			return;
+	} else {
+		node->label = level->node->label;
 	}
 	if (level->node->last)
 		level->node->last->next = node;

@@ -30,8 +30,9 @@ struct config_tree_node {
 	enum config_tree_kind kind;
 	bool quoted;
 	struct config_pos pos;
-	const char *text;		/* scalars: no NUL inside; others: "" */
-	const char *key;		/* children of a mapping; others: NULL */
+	const char *text;  /* scalars: no NUL inside; others: "" */
+	const char *key;   /* children of a mapping; others: NULL */
+	const char *label; /* the key, or that of the list it is in: for messages; or NULL */
 	struct config_pos key_pos;	/* of the key, or pos where there is none */
 	uint32_t count;			/* children */
 	struct config_tree_node *first; /* children, in the order of the file */
