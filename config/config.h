@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CONFIG_FILE_DEFAULT	    "/etc/carpool/cluster.yaml"
 #define CONFIG_FILE_BYTES_MAX	    (1024u * 1024u)
 #define CONFIG_CLUSTER_MAX	    33u /* 1..32 of a-z 0-9 -, and the NUL */
 #define CONFIG_IFNAME_MAX	    16u /* IFNAMSIZ: 1..15 characters and the NUL */

@@ -1,0 +1,121 @@
+#include "ctl/check.h"
+
+#include "common/io/keyfile.h"
+#include "config/permissions.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void check_run_keys(struct check *check)
+{
+	const struct config *cfg = check->cfg;
+	char error[KEYFILE_ERROR_MAX];
+	struct keyring ring;
+
+	keyring_init(&ring, cfg->cluster);
+	for (uint32_t i = 0; i < cfg->key_count; i++)
+		if (keyfile_load(&ring, cfg->keys[i].path, error) < 0)
+			config_errors_add(&check->errors, cfg->keys[i].pos, "%s", error);
+	keyring_fini(&ring);
+}
+
+/* Whose view: the one asked for, else this host's when it is a node of the file. */
+static void check_run_node(struct check *check, const char *node)
+{
+	char host[LIMIT_NAME] = "";
+
+	if (!node) {
+		if (gethostname(host, sizeof(host) - 1) < 0 ||
+			!config_node_lookup(check->cfg, host))
+			return;
+		node = host;
+		check->node_guessed = true;
+	}
+	snprintf(check->node, sizeof(check->node), "%s", node);
+}
+
+struct check *check_run(const char *path, const char *node)
+{
+	struct check *check = calloc(1, sizeof(*check));
+
+	if (!check)
+		return NULL;
+	check->cfg = config_load(path, NULL, &check->errors);
+	if (!check->cfg)
+		return check;
+	check_run_node(check, node);
+	if (node && !config_node_lookup(check->cfg, node)) {
+		config_errors_add(&check->errors, (struct config_pos){0, 0},
+			"no node '%.64s' in this file", node);
+		return check;
+	}
+	if (check->node[0])
+		permissions_check(check->cfg, &check->errors);
+	check_run_keys(check);
+	config_errors_sort(&check->errors);
+	return check;
+}
+
+void check_free(struct check *check)
+{
+	if (!check)
+		return;
+	config_free(check->cfg);
+	free(check);
+}
+
+bool check_ok(const struct check *check)
+{
+	return check->cfg && check->errors.count == 0 && check->rules.count == 0;
+}
+
+void check_print(const struct check *check, FILE *out, FILE *errors)
+{
+	config_errors_print(&check->errors, errors);
+	for (size_t i = 0; i < check->rules.count; i++)
+		fprintf(errors, "%s\n", check->rules.lines[i]);
+	if (!check_ok(check))
+		return;
+	fprintf(out, "%s: good: cluster %s, %u nodes, %u group%s", check->errors.file,
+		check->cfg->cluster, check->cfg->node_count, check->cfg->group_count,
+		check->cfg->group_count == 1 ? "" : "s");
+	if (check->node[0])
+		fprintf(out, ", as node %s\n", check->node);
+	else
+		fprintf(out, "; this host is none of its nodes, so handlers' programs were not "
+			     "looked at (--node NODE)\n");
+}
+
+static json_t *check_json_errors(const struct config_errors *errors)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; list && i < errors->count; i++) {
+		const struct config_error *error = &errors->items[i];
+
+		/* Both take over the new object, also when they fail. */
+		(void)json_array_append_new(
+			list, json_pack("{s:s,s:i,s:i,s:s}", "file", errors->file, "line",
+				      error->pos.line ? (int)error->pos.line : 1, "column",
+				      error->pos.column ? (int)error->pos.column : 1, "text",
+				      error->text));
+	}
+	return list;
+}
+
+json_t *check_json(const struct check *check)
+{
+	char hex[2 * CRYPTO_HASH_BYTES + 1] = "";
+	json_t *rules = json_array();
+
+	for (size_t i = 0; rules && i < check->rules.count; i++)
+		(void)json_array_append_new(rules, json_string(check->rules.lines[i]));
+	for (size_t i = 0; check->cfg && i < CRYPTO_HASH_BYTES; i++)
+		snprintf(hex + 2 * i, 3, "%02x", check->cfg->fingerprint[i]);
+	return json_pack("{s:b,s:s,s:s?,s:s?,s:o,s:i,s:{s:b,s:o}}", "ok", check_ok(check), "file",
+		check->errors.file, "node", check->node[0] ? check->node : NULL, "fingerprint",
+		check->cfg ? hex : NULL, "errors", check_json_errors(&check->errors), "errors_lost",
+		(int)check->errors.lost_count, "rules", "checked", check->rules_checked, "errors",
+		rules);
+}
