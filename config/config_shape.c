@@ -357,38 +357,39 @@ char *config_shape_range(
 	return text;
 }
 
-static void page_fallback(const struct config_shape_key *key, char *text, size_t size_bytes)
+char *config_shape_fallback(
+	const struct config_shape_key *key, char text[static CONFIG_SHAPE_RANGE_MAX])
 {
 	char duration[CONFIG_VALUE_DURATION_TEXT_MAX];
+	const char *word = key->fallback_text ? key->fallback_text : "none";
 
 	if (key->required)
-		snprintf(text, size_bytes, "required");
-	else if (key->type == CONFIG_SHAPE_NUMBER)
-		snprintf(text, size_bytes, "%lld", (long long)key->fallback);
+		word = "required";
 	else if (key->type == CONFIG_SHAPE_BOOL)
-		snprintf(text, size_bytes, "%s", key->fallback ? "true" : "false");
+		word = key->fallback ? "true" : "false";
 	else if (key->type == CONFIG_SHAPE_DURATION)
-		snprintf(text, size_bytes, "%s",
-			config_value_render_duration(dur_us(key->fallback), duration));
+		word = config_value_render_duration(dur_us(key->fallback), duration);
+	if (key->type == CONFIG_SHAPE_NUMBER && !key->required)
+		snprintf(text, CONFIG_SHAPE_RANGE_MAX, "%lld", (long long)key->fallback);
 	else
-		snprintf(text, size_bytes, "%s", key->fallback_text ? key->fallback_text : "none");
+		snprintf(text, CONFIG_SHAPE_RANGE_MAX, "%s", word);
+	return text;
 }
 
 static void page_key(const struct config_shape_key *key, FILE *out)
 {
 	static const char *const type_names[] = {
 		[CONFIG_SHAPE_NUMBER] = "number",
-		[CONFIG_SHAPE_BOOL] = "yes or no",
+		[CONFIG_SHAPE_BOOL] = "switch",
 		[CONFIG_SHAPE_DURATION] = "duration",
 		[CONFIG_SHAPE_OTHER] = NULL,
 		[CONFIG_SHAPE_LATER] = NULL,
 	};
 	const char *type = type_names[key->type] ? type_names[key->type] : key->type_text;
-	char range[CONFIG_SHAPE_RANGE_MAX], fallback[64];
+	char range[CONFIG_SHAPE_RANGE_MAX], fallback[CONFIG_SHAPE_RANGE_MAX];
 
-	page_fallback(key, fallback, sizeof(fallback));
-	fprintf(out, "| `%s` | %s | %s | %s | %s%s |\n", key->name, type, fallback,
-		config_shape_range(key, range),
+	fprintf(out, "| `%s` | %s | %s | %s | %s%s |\n", key->name, type,
+		config_shape_fallback(key, fallback), config_shape_range(key, range),
 		key->type == CONFIG_SHAPE_LATER ? "*Not yet built.* " : "", key->meaning);
 }
 

@@ -113,6 +113,10 @@ bool config_shape_file(struct config_parser *parser, const struct config_tree_no
 char *config_shape_range(
 	const struct config_shape_key *key, char text[static CONFIG_SHAPE_RANGE_MAX]);
 
+/* config_shape_fallback: the default, "required" or "none", as the page says it. */
+char *config_shape_fallback(
+	const struct config_shape_key *key, char text[static CONFIG_SHAPE_RANGE_MAX]);
+
 /* config_shape_page: the tables of every key of the shapes (NULL-ended), as Markdown, for
  * doc/config.md. */
 void config_shape_page(const struct config_shape *const *shapes, FILE *out);

@@ -108,6 +108,26 @@ unsigned int messages_find_word(const char *text, const char *word)
 	return 1;
 }
 
+unsigned int messages_find_chain(const char *text, const char *chain)
+{
+	unsigned int line = 1;
+
+	for (const char *pos = text; *pos; line++) {
+		size_t length = line_length(pos);
+		char name[RULES_TABLE_NAME_MAX] = "";
+		char copy[512];
+		const char *found;
+
+		snprintf(copy, sizeof(copy), "%.*s", (int)(length > 500 ? 500 : length), pos);
+		copy[strcspn(copy, "#")] = '\0';
+		found = strstr(copy, "chain ");
+		if (found && sscanf(found, "chain %127[^ \t{;]", name) == 1 && !strcmp(name, chain))
+			return line;
+		pos += length + (pos[length] == '\n');
+	}
+	return 1;
+}
+
 unsigned int messages_find_table(const char *text, uint8_t family, const char *name)
 {
 	unsigned int line = 1;

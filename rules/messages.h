@@ -13,9 +13,11 @@ void messages_parse(
 	const char *errors, const char *file, const char *folder, struct rules_report *report);
 
 /* messages_find_table: the line of the file's text where it says `table FAMILY NAME {`; 1 = not
- * found (an include or a define made it). messages_find_word: the same for a word outside comments
+ * found (an include or a define made it). messages_find_chain: of `chain NAME`.
+ * messages_find_word: the same for a word outside comments
  * and quotes. */
 unsigned int messages_find_table(const char *text, uint8_t family, const char *name);
+unsigned int messages_find_chain(const char *text, const char *chain);
 unsigned int messages_find_word(const char *text, const char *word);
 
 #endif

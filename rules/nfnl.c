@@ -24,13 +24,13 @@ static int open_socket(struct nfnl *n)
 	return 0;
 }
 
-int nfnl_open(struct nfnl *n, bool events)
+int nfnl_open_group(struct nfnl *n, int group)
 {
-	int group = NFNLGRP_NFTABLES, size = NFNL_EVENT_QUEUE_BYTES, r;
+	int size = NFNL_EVENT_QUEUE_BYTES, r;
 
 	nfnl_reset(n);
 	r = open_socket(n);
-	if (r == 0 && events) {
+	if (r == 0 && group) {
 		/* Past rmem_max where we may; a small queue only means more full checks. */
 		if (setsockopt(n->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 			(void)setsockopt(n->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
@@ -41,6 +41,11 @@ int nfnl_open(struct nfnl *n, bool events)
 	if (r < 0)
 		nfnl_close(n);
 	return r;
+}
+
+int nfnl_open(struct nfnl *n, bool events)
+{
+	return nfnl_open_group(n, events ? NFNLGRP_NFTABLES : 0);
 }
 
 void nfnl_reset(struct nfnl *n)

@@ -32,9 +32,11 @@ struct nfnl {
 	_Alignas(8) char buffer[NFNL_RECEIVE_BYTES];
 };
 
-/* nfnl_open: a command socket, or an event socket; 0 or -errno. nfnl_close accepts a zeroed one
- * only after nfnl_reset(). */
+/* nfnl_open: a command socket, or the event socket of rule changes; nfnl_open_group: an event
+ * socket of another group. 0 or -errno. nfnl_close accepts a closed one, but not a zeroed one: its
+ * fd 0 is somebody's; nfnl_reset() makes it a closed one. */
 int nfnl_open(struct nfnl *n, bool events);
+int nfnl_open_group(struct nfnl *n, int group);
 void nfnl_reset(struct nfnl *n);
 void nfnl_close(struct nfnl *n);
 

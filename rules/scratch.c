@@ -87,35 +87,28 @@ int scratch_run(int (*work)(const void *context, void *shared, mono_t deadline),
 	return r;
 }
 
-static int route_socket(void)
-{
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* exchange: one request with NLM_F_ACK, one answer. */
-static int exchange(int fd, struct nlmsghdr *nlh)
+int scratch_exchange(struct nlmsghdr *nlh)
 {
 	_Alignas(8) char answer[4096];
 	const struct nlmsghdr *reply = (const void *)answer;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), r = -EBADMSG;
 	const struct nlmsgerr *error;
-	ssize_t got;
+	ssize_t got = -1;
 
+	if (fd < 0)
+		return -errno;
 	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
 	nlh->nlmsg_seq = 1;
-	if (send(fd, nlh, nlh->nlmsg_len, 0) < 0)
-		return -errno;
-	got = recv(fd, answer, sizeof(answer), 0);
-	if (got < 0)
-		return -errno;
-	if (!mnl_nlmsg_ok(reply, (int)got) || reply->nlmsg_type != NLMSG_ERROR)
-		return -EBADMSG;
+	if (send(fd, nlh, nlh->nlmsg_len, 0) < 0 || (got = recv(fd, answer, sizeof(answer), 0)) < 0)
+		r = -errno;
+	close(fd);
+	if (got < 0 || !mnl_nlmsg_ok(reply, (int)got) || reply->nlmsg_type != NLMSG_ERROR)
+		return r;
 	error = mnl_nlmsg_get_payload(reply);
 	return error->error;
 }
 
-static int add_link(int fd, const char *name, const char *kind)
+static int add_link(const char *name, const char *kind)
 {
 	_Alignas(8) char message[512];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(message);
@@ -130,10 +123,10 @@ static int add_link(int fd, const char *name, const char *kind)
 	nest = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
 	mnl_attr_put_strz(nlh, IFLA_INFO_KIND, kind);
 	mnl_attr_nest_end(nlh, nest);
-	return exchange(fd, nlh);
+	return scratch_exchange(nlh);
 }
 
-static int raise_loopback(int fd)
+static int raise_loopback(void)
 {
 	_Alignas(8) char message[128];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(message);
@@ -145,25 +138,21 @@ static int raise_loopback(int fd)
 	info->ifi_index = 1; /* lo is the first of every namespace */
 	info->ifi_flags = IFF_UP;
 	info->ifi_change = IFF_UP;
-	return exchange(fd, nlh);
+	return scratch_exchange(nlh);
 }
 
 int scratch_interfaces(const char names[][16], size_t count)
 {
 	/* dummy may be a module that a user namespace must not load; the others do as well. */
 	static const char *const kinds[] = {"dummy", "bridge", "ifb"};
-	int fd = route_socket(), r;
+	int r = raise_loopback();
 
-	if (fd < 0)
-		return fd;
-	r = raise_loopback(fd);
 	for (size_t i = 0; i < count && r == 0; i++) {
 		r = -EOPNOTSUPP;
 		for (size_t k = 0; k < ARRAY_LEN(kinds) && r == -EOPNOTSUPP; k++)
-			r = add_link(fd, names[i], kinds[k]);
+			r = add_link(names[i], kinds[k]);
 		if (r == -EEXIST)
 			r = 0;
 	}
-	close(fd);
 	return r;
 }

@@ -26,4 +26,10 @@ void scratch_memory_free(void *memory, size_t size_bytes);
  * names that exist already are no error. */
 int scratch_interfaces(const char names[][16], size_t count);
 
+struct nlmsghdr;
+
+/* scratch_exchange: one rtnetlink request in the current namespace, its flags but NLM_F_REQUEST and
+ * NLM_F_ACK set by the caller; 0 or -errno. */
+int scratch_exchange(struct nlmsghdr *nlh);
+
 #endif

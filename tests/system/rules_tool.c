@@ -4,6 +4,7 @@
  *   rules_tool text ROLE GROUP MASTER BACKUP|- IFNAMES                 the canonical text
  *   rules_tool master|master!|backup|verify|unload MANIFEST            prints the result
  *   rules_tool flip N MANIFEST                 N times master and back: time of each direction
+ *   rules_tool check CONFIG NODE               what `carpool check` says of the rules
  *   rules_tool watch MANIFEST                  a line for each change, until stdin ends */
 #include <errno.h>
 #include <poll.h>
@@ -13,6 +14,7 @@
 
 #include "common/check.h"
 #include "common/io/clock.h"
+#include "config/config.h"
 #include "rules/rules.h"
 
 static struct rules_report report;
@@ -182,12 +184,29 @@ static int with_manifest(const char *verb, const char *count, const char *path)
 	return result == RULES_OK ? 0 : 1;
 }
 
+static int check(const char *path, const char *node)
+{
+	static struct config_errors errors;
+	struct config *config = config_load(path, node, &errors);
+	int r;
+
+	if (!config) {
+		fprintf(stderr, "%s: not a config\n", path);
+		return 2;
+	}
+	r = rules_check(config, node, &report);
+	config_free(config);
+	return tell("check", r);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 8 && strcmp(argv[1], "load") == 0)
 		return load(argv + 2);
 	if (argc == 7 && strcmp(argv[1], "text") == 0)
 		return text(argv + 2);
+	if (argc == 4 && strcmp(argv[1], "check") == 0)
+		return check(argv[2], argv[3]);
 	if (argc == 4)
 		return with_manifest(argv[1], argv[2], argv[3]);
 	if (argc == 3)

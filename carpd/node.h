@@ -1,0 +1,316 @@
+/* node.h: one carpd: everything that it owns, and which file does what with it.
+ *
+ *   node.c         opening and closing in order; the core's loop: drain, then judge, then act
+ *   node_core.c    the first and every later life of the core: its config, readiness, fingerprints
+ *   node_act.c     what each action of the core makes the shell do; records of transitions
+ *   node_paths.c   ports, packets in and out, what the network and the interfaces tell
+ *   node_stages.c  the stages of promotions and demotions, for transaction.c
+ *   node_guard.c   what the guard must know; a new life after it has fired
+ *   node_start.c   the first seconds: locks, sweep, rules
+ *   health.c       an interface's own test          liberal.c  TCP liberality of an overlap
+ *   ops.c, status.c, reload.c, stop.c               what operators ask
+ *
+ * Only the loop's thread touches a struct node. Executor threads see the job structs that were
+ * posted to them, the constant config, and the tools that are theirs alone (named so below). */
+#ifndef CARPD_NODE_H
+#define CARPD_NODE_H
+
+#include "carpd/addresses.h"
+#include "carpd/core/election.h"
+#include "carpd/executor.h"
+#include "carpd/frame.h"
+#include "carpd/guard.h"
+#include "carpd/handlers.h"
+#include "carpd/helper.h"
+#include "carpd/history.h"
+#include "carpd/bounds.h"
+#include "carpd/links.h"
+#include "carpd/options.h"
+#include "carpd/socket.h"
+#include "carpd/transaction.h"
+#include "common/advert.h"
+#include "common/io/control_server.h"
+#include "common/io/evloop.h"
+#include "config/config.h"
+#include "rules/rules.h"
+
+#define NODE_PRIORITY	   50  /* SCHED_FIFO; kernel threads for interrupts stand at 50, too */
+#define NODE_EVENTS_MAX	   64u /* for the core, while it is stepping */
+#define NODE_PROBE_TARGETS (CONFIG_PROBES_MAX + CARPD_NEIGHBOURS_MAX)
+#define NODE_PEER_MAC_MAX_MS                                                                       \
+	3000 /* a peer that was silent for longer may have another card now                        \
+	      */
+
+struct node;
+
+/* A neighbour that was seen on a group's interface. */
+struct node_neighbour {
+	struct frame_neighbour neighbour;
+	mono_t seen_at;
+};
+
+/* The interface's own test, while it runs. */
+struct node_probe {
+	bool is_running;
+	unsigned int round;
+	uint64_t received_before;
+	bool has_received;
+	bool answered;
+	unsigned int target_count;
+	struct ipaddr targets[NODE_PROBE_TARGETS];
+	struct evloop_timer timer;
+};
+
+/* Opening and closing a packet socket waits for RTNL: a job for the executor. */
+struct node_port_job {
+	struct executor_job job;
+	struct node *node;
+	uint8_t path;
+	uint32_t ifindex;
+	bool is_sync;
+	struct ipaddr own;
+	struct port opened;
+	struct port closing;
+};
+
+struct node_path {
+	struct node *node;
+	const struct config_path *config;
+	uint8_t index;
+	bool is_used;  /* this node has it */
+	uint32_t link; /* index in links */
+	struct port port;
+	sd_event_source *source;
+	sd_event_source *neighbour_source;
+	struct node_port_job open_job;
+	bool is_open_wanted; /* again, when the job is back */
+	/* Ethernet addresses of peers on a sync path, learned from what they signed; by node index.
+	 */
+	struct {
+		uint8_t mac[FRAME_MAC_BYTES];
+		bool known;
+		mono_t heard_at;
+	} macs[LIMIT_NODES];
+	unsigned int neighbour_count;
+	struct node_neighbour neighbours[CARPD_NEIGHBOURS_MAX];
+	struct node_probe probe;
+	uint64_t sent, received, send_errors;
+};
+
+/* Jobs of one group on the executors. */
+struct node_address_job {
+	struct executor_job job;
+	struct node *node;
+	uint8_t group;
+	bool is_removal;
+	bool is_demotion; /* which direction's stage waits for it */
+	bool is_renewal;
+	uint32_t count;
+	struct addresses_entry *entries;
+	struct addresses_result outcome;
+};
+
+struct node_rules_job {
+	struct executor_job job;
+	struct node *node;
+	uint8_t group;
+	bool accept_changed;
+	bool to_master;
+	enum rules_result outcome;
+	int error_number;
+};
+
+struct node_group {
+	struct node *node;
+	const struct config_group *config;
+	uint8_t index;
+	struct transaction transaction;
+	struct evloop_timer stage_timer;
+	/* Addresses. */
+	bool holds; /* carpd wants the addresses to be there: they are renewed */
+	struct node_address_job add_job, remove_job, renew_job;
+	/* Rules; the switch itself is the rules executor's alone. */
+	bool has_rules;
+	bool rules_missing;
+	struct rules_switch *rules;
+	struct rules_manifest *manifest; /* in node->manifests */
+	struct node_rules_job master_job, backup_job;
+	bool rules_are_master; /* as of the last switch */
+	/* Announcements. */
+	struct evloop_timer announce_timer;
+	mono_t announced_at;
+	unsigned int announce_index;
+	/* The record of a transition that is under way. */
+	bool record_open;
+	enum group_state record_from;
+	uint8_t fact_count;
+	struct election_fact facts[ELECTION_FACTS_MAX];
+	int64_t since_wall_us;
+	uint64_t transitions[REASON_COUNT];
+	int64_t dual_ms;
+	char stage_alarm[TRANSACTION_ERROR_MAX]; /* "" none: the last promotion's failed stage */
+	int64_t stage_alarm_wall_us;
+	unsigned int liberal_count;
+	mono_t liberal_until;
+};
+
+/* An operator's request that the core answers later. */
+struct node_request {
+	uint32_t id;	/* 0: free */
+	uint32_t batch; /* requests of one op: all groups of a hand-over */
+	uint8_t group;
+	struct control_ticket ticket;
+	bool is_maintenance;
+	bool maintenance_on;
+	mono_t asked_at;
+	mono_t deadline;
+	bool is_done;
+	enum election_reply reply;
+	int64_t us;
+	uint8_t from;
+	uint8_t to;
+};
+
+#define NODE_REQUESTS_MAX (LIMIT_GROUPS * 4u)
+#define NODE_TOPIC_EVENTS 1u
+
+struct node {
+	const struct options *options;
+	struct config *cfg;
+	const struct config_node *self;
+	sd_event *event;
+	struct executor *links_executor; /* rtnetlink and packet sockets */
+	struct executor *rules_executor; /* nftables */
+	struct executor *disk_executor;
+	struct helper *helper;
+	struct history *history;
+	json_t *terms;	     /* what STATE_DIR/terms.json says: group -> highest own term */
+	json_t *maintenance; /* STATE_DIR/maintenance.json */
+	struct handlers *handlers;
+	struct control_server *server;
+	struct guard *guard;
+	struct links *links;
+	struct addresses_nl addresses; /* the links executor's alone */
+	struct advert_keys keys;
+
+	struct election *core;
+	struct election_actions *actions;
+	bool is_stepping;
+	unsigned int event_first, event_count;
+	struct election_event events[NODE_EVENTS_MAX];
+	struct evloop_timer core_timer, feed_timer, renew_timer;
+
+	struct node_path paths[LIMIT_PATHS];
+	uint32_t path_count;
+	struct node_group groups[LIMIT_GROUPS];
+	uint32_t group_count;
+	uint32_t manifest_count;
+	struct rules_manifest *manifests; /* group_count of them; the guard reads them, too */
+
+	uint32_t request_last;
+	uint32_t batch_last;
+	struct node_request requests[NODE_REQUESTS_MAX];
+	struct evloop_timer request_timer;
+
+	bool is_started;  /* the core runs */
+	bool is_stopping; /* SIGTERM was received */
+	bool is_reloading;
+	int exit_code;
+	int realtime_priority;
+	int64_t liberal_before; /* the operator's value while we have changed it; -1 unchanged */
+	unsigned int liberal_count;
+	uint64_t frame_drops[FRAME_DROP_COUNT];
+	uint64_t advert_drops[ADVERT_DROP_COUNT];
+	uint64_t sent, send_errors, received;
+	uint8_t receive_buffer[2048];
+	struct {
+		mono_t at;
+		unsigned int suppressed;
+	} drop_log;
+};
+
+/* --- node.c */
+int node_open(struct node *node, const struct options *options, struct config *cfg,
+	struct helper *helper) __attribute__((warn_unused_result));
+int node_run(struct node *node);
+void node_close(struct node *node);
+
+/* node_event: one event for the core; while it is stepping, after that. `now` is filled in. */
+void node_event(struct node *node, struct election_event *event);
+void node_rearm(struct node *node);
+
+/* --- node_core.c */
+/* node_core_start: a first or a new life of the core. */
+int node_core_start(struct node *node) __attribute__((warn_unused_result));
+void node_readiness(struct node *node);
+void node_fingerprints(struct node *node, uint8_t group);
+/* node_not_ready: the words of this node's own readiness; returns the bits. */
+uint8_t node_not_ready(const struct node *node, uint8_t group, json_t *words);
+
+/* --- node_act.c */
+void node_act(struct node *node, const struct election_action *action);
+void node_tell_roles(struct node *node, struct control_conn conn);
+void node_tell_role(struct node *node, uint8_t group, struct control_conn conn);
+void node_record(struct node *node, uint8_t group, enum group_state from, enum group_state to,
+	enum reason reason, uint64_t term);
+const char *node_name_of(const struct node *node, uint8_t id); /* NULL: nobody */
+
+/* --- node_paths.c */
+int node_paths_open(struct node *node) __attribute__((warn_unused_result));
+void node_paths_close(struct node *node);
+void node_drain(struct node *node);
+void node_send(struct node *node, const struct election_action *action);
+void node_link_changed(void *context, uint32_t index, const struct links_entry *old);
+bool node_is_managed(void *context, const struct ipaddr *address);
+const struct links_entry *node_path_link(const struct node_path *path);
+/* node_path_source: what adverts on this path come from; false when nothing can be sent. */
+bool node_path_source(const struct node_path *path, struct ipaddr *ret_source);
+void node_path_carrier(struct node_path *path);
+void node_path_reopen(struct node_path *path);
+/* node_path_destinations: where adverts go on this path: the group, or every peer there. */
+unsigned int node_path_destinations(
+	const struct node_path *path, struct guard_destination destinations[static LIMIT_PEERS]);
+
+/* --- node_stages.c */
+int node_groups_open(struct node *node) __attribute__((warn_unused_result));
+void node_groups_close(struct node *node);
+void node_promote(struct node *node, const struct election_action *action);
+void node_demote(struct node *node, const struct election_action *action);
+void node_announce(struct node_group *group);
+void node_readdress(struct node_group *group);
+uint32_t node_fill_addresses(struct node_group *group, struct addresses_entry *entries);
+void node_group_forget(struct node_group *group);
+
+/* --- node_guard.c */
+int node_guard_open(struct node *node) __attribute__((warn_unused_result));
+void node_guard_publish(struct node *node);
+void node_guard_feed(struct node *node);
+bool node_guard_is_lost(struct node *node); /* fired: this life is over, say nothing any more */
+
+/* --- node_start.c */
+int node_lock(const char *runtime_dir); /* a descriptor, or a negative errno */
+int node_sweep(struct node *node) __attribute__((warn_unused_result));
+int node_rules_prepare(struct node *node) __attribute__((warn_unused_result));
+int node_rules_open(struct node *node, uint8_t group) __attribute__((warn_unused_result));
+void node_rules_spec_log(const struct rules_report *report);
+
+/* --- health.c */
+int health_open(struct node_path *path) __attribute__((warn_unused_result));
+void health_close(struct node_path *path);
+void health_start(struct node_path *path);
+void health_heard(struct node_path *path, const struct frame_neighbour *neighbour);
+
+/* --- liberal.c */
+void liberal_set(struct node *node, uint8_t group, bool on);
+void liberal_recover(struct node *node);
+void liberal_restore(struct node *node);
+
+/* --- ops.c, status.c, reload.c, stop.c */
+int ops_open(struct node *node) __attribute__((warn_unused_result));
+void ops_reply(struct node *node, const struct election_action *action);
+json_t *status_document(const struct node *node);
+json_t *status_metrics(const struct node *node);
+void reload_start(struct node *node, const struct control_ticket *ticket, bool diff, bool force);
+void stop_start(struct node *node);
+
+#endif
