@@ -5,6 +5,7 @@
  * may differ from node to node (names of key and rule files, a node's interface names); whose view
  * it is. No text of a config holds a control character, so lines and tabs separate safely. */
 #include "config/config_parse.h"
+#include "config/config_text.h"
 
 #include "common/check.h"
 
@@ -42,14 +43,14 @@ static int by_group_name(const void *a, const void *b)
 	return strcmp((*first)->name, (*second)->name);
 }
 
-static void write_duration(FILE *out, const char *name, dur_t duration)
+static void write_duration(struct config_text *out, const char *name, dur_t duration)
 {
-	fprintf(out, "%s\t%lld\n", name, (long long)duration.us);
+	config_text_printf(out, "%s\t%lld\n", name, (long long)duration.us);
 }
 
 /* A set of addresses, in an order of its own; false without memory. */
 static bool write_addresses(
-	FILE *out, const char *name, const struct ipaddr *addresses, uint32_t count)
+	struct config_text *out, const char *name, const struct ipaddr *addresses, uint32_t count)
 {
 	struct ipaddr *sorted = calloc(count + 1, sizeof(*sorted));
 	char text[IPADDR_TEXT_MAX];
@@ -60,13 +61,13 @@ static bool write_addresses(
 		memcpy(sorted, addresses, count * sizeof(*sorted));
 	qsort(sorted, count, sizeof(*sorted), by_address);
 	for (uint32_t i = 0; i < count; i++)
-		fprintf(out, "%s\t%s\n", name, ipaddr_render(&sorted[i], true, text));
+		config_text_printf(out, "%s\t%s\n", name, ipaddr_render(&sorted[i], true, text));
 	free(sorted);
 	return true;
 }
 
 /* A group's interfaces with their addresses; what the address fingerprint is made of. */
-static bool write_group_addresses(FILE *out, const struct config_group *group)
+static bool write_group_addresses(struct config_text *out, const struct config_group *group)
 {
 	const struct config_interface *sorted[LIMIT_INTERFACES];
 	bool ok = true;
@@ -74,97 +75,107 @@ static bool write_group_addresses(FILE *out, const struct config_group *group)
 	for (uint32_t i = 0; i < group->interface_count; i++)
 		sorted[i] = &group->interfaces[i];
 	qsort(sorted, group->interface_count, sizeof(sorted[0]), by_interface_name);
-	fprintf(out, "vhid\t%u\n", group->vhid);
+	config_text_printf(out, "vhid\t%u\n", group->vhid);
 	for (uint32_t i = 0; i < group->interface_count; i++) {
-		fprintf(out, "interface\t%s\n", sorted[i]->name);
+		config_text_printf(out, "interface\t%s\n", sorted[i]->name);
 		ok = ok && write_addresses(
 				   out, "address", sorted[i]->addresses, sorted[i]->address_count);
 	}
 	return ok;
 }
 
-static void write_nodes(FILE *out, const struct config *cfg, const struct config_node **nodes)
+static void write_nodes(
+	struct config_text *out, const struct config *cfg, const struct config_node **nodes)
 {
 	char text[IPADDR_TEXT_MAX];
 
 	for (uint32_t n = 0; n < cfg->node_count; n++) {
 		const struct config_node *node = nodes[n];
 
-		fprintf(out, "node\t%u\t%s\t%u\n", node->id, node->name, node->advskew);
+		config_text_printf(out, "node\t%u\t%s\t%u\n", node->id, node->name, node->advskew);
 		for (uint32_t k = 0; k < node->address_count; k++)
-			fprintf(out, "link\t%u\t%s\n", k,
+			config_text_printf(out, "link\t%u\t%s\n", k,
 				ipaddr_render(&node->addresses[k], false, text));
 	}
 }
 
-static void write_election(FILE *out, const struct config *cfg)
+static void write_election(struct config_text *out, const struct config *cfg)
 {
 	const struct config_election *election = &cfg->election;
 
-	fprintf(out, "wire\t%d\n", (int)election->wire);
+	config_text_printf(out, "wire\t%d\n", (int)election->wire);
 	write_duration(out, "advbase", election->advbase);
-	fprintf(out, "dead_factor\t%u\n", election->dead_factor);
-	fprintf(out, "preempt\t%d\n", election->preempt);
+	config_text_printf(out, "dead_factor\t%u\n", election->dead_factor);
+	config_text_printf(out, "preempt\t%d\n", election->preempt);
 	write_duration(out, "startup_hold",
 		election->startup_hold_auto ? dur_us(-1) : election->startup_hold);
 	write_duration(out, "settle", election->settle);
-	fprintf(out, "confirm\t%d\n", election->confirm.enabled);
+	config_text_printf(out, "confirm\t%d\n", election->confirm.enabled);
 	write_duration(out, "before", cfg->deadlines.before);
 	write_duration(out, "state", cfg->deadlines.state);
 	write_duration(out, "rules", cfg->deadlines.rules);
 	write_duration(out, "addresses", cfg->deadlines.addresses);
 }
 
-static void write_handler(FILE *out, const struct config_handler *handler)
+/* A word of a command may be longer than a line may be. */
+static void write_word(struct config_text *out, const char *word)
 {
-	fprintf(out, "handler\t%s\t%d%d\t%d\t%d\t%s\n", handler->name, handler->on_master,
-		handler->on_backup, (int)handler->phase, handler->required, handler->user);
-	write_duration(out, "timeout", handler->timeout);
-	fprintf(out, "word\t%s\n", handler->program_text);
-	for (uint32_t i = 1; i < handler->argument_count; i++)
-		fprintf(out, "word\t%s\n", handler->arguments[i]);
+	config_text_add(out, "word\t", 5);
+	config_text_add(out, word, strlen(word));
+	config_text_add(out, "\n", 1);
 }
 
-static bool write_group(FILE *out, const struct config *cfg, const struct config_group *group,
-	const struct config_node **nodes)
+static void write_handler(struct config_text *out, const struct config_handler *handler)
+{
+	config_text_printf(out, "handler\t%s\t%d%d\t%d\t%d\t%s\n", handler->name,
+		handler->on_master, handler->on_backup, (int)handler->phase, handler->required,
+		handler->user);
+	write_duration(out, "timeout", handler->timeout);
+	write_word(out, handler->program_text);
+	for (uint32_t i = 1; i < handler->argument_count; i++)
+		write_word(out, handler->arguments[i]);
+}
+
+static bool write_group(struct config_text *out, const struct config *cfg,
+	const struct config_group *group, const struct config_node **nodes)
 {
 	const struct config_interface *sorted[LIMIT_INTERFACES];
 	bool ok = true;
 
-	fprintf(out, "group\t%s\n", group->name);
+	config_text_printf(out, "group\t%s\n", group->name);
 	for (uint32_t n = 0; n < cfg->node_count; n++)
-		fprintf(out, "advskew\t%u\n", group->advskew[nodes[n]->index]);
+		config_text_printf(out, "advskew\t%u\n", group->advskew[nodes[n]->index]);
 	ok = write_group_addresses(out, group);
 	for (uint32_t i = 0; i < group->interface_count; i++)
 		sorted[i] = &group->interfaces[i];
 	qsort(sorted, group->interface_count, sizeof(sorted[0]), by_interface_name);
 	for (uint32_t i = 0; i < group->interface_count; i++) {
-		fprintf(out, "weight\t%u\t%d%d\n", sorted[i]->weight, sorted[i]->virtual_mac,
-			sorted[i]->bring_up);
+		config_text_printf(out, "weight\t%u\t%d%d\n", sorted[i]->weight,
+			sorted[i]->virtual_mac, sorted[i]->bring_up);
 		ok = ok && write_addresses(out, "probe", sorted[i]->probes, sorted[i]->probe_count);
 	}
-	fprintf(out, "rules\t%d%d\n", group->rules_master.path != NULL,
+	config_text_printf(out, "rules\t%d%d\n", group->rules_master.path != NULL,
 		group->rules_backup.path != NULL);
 	for (uint32_t i = 0; i < group->handler_count; i++)
 		write_handler(out, &group->handlers[i]);
 	return ok;
 }
 
-static bool write_sync(FILE *out, const struct config_sync *sync)
+static bool write_sync(struct config_text *out, const struct config_sync *sync)
 {
 	uint8_t protocols[CONFIG_IGNORE_PROTOCOLS_MAX];
 
-	fprintf(out, "sync\t%d\t%d\t%u\t%u\n", sync->configured, (int)sync->mode, sync->max_flows,
-		sync->port);
+	config_text_printf(out, "sync\t%d\t%d\t%u\t%u\n", sync->configured, (int)sync->mode,
+		sync->max_flows, sync->port);
 	write_duration(out, "liberal_grace", sync->liberal_grace);
 	memcpy(protocols, sync->ignore_protocols, sizeof(protocols));
 	qsort(protocols, sync->ignore_protocol_count, sizeof(protocols[0]), by_byte);
 	for (uint32_t i = 0; i < sync->ignore_protocol_count; i++)
-		fprintf(out, "protocol\t%u\n", protocols[i]);
+		config_text_printf(out, "protocol\t%u\n", protocols[i]);
 	return write_addresses(out, "ignore", sync->ignore_addresses, sync->ignore_address_count);
 }
 
-static bool write_file(FILE *out, const struct config *cfg)
+static bool write_file(struct config_text *out, const struct config *cfg)
 {
 	const struct config_node *nodes[LIMIT_NODES];
 	const struct config_group *groups[LIMIT_GROUPS];
@@ -176,7 +187,7 @@ static bool write_file(FILE *out, const struct config *cfg)
 		groups[g] = &cfg->groups[g];
 	qsort(nodes, cfg->node_count, sizeof(nodes[0]), by_node_id);
 	qsort(groups, cfg->group_count, sizeof(groups[0]), by_group_name);
-	fprintf(out, "carpool config 1\ncluster\t%s\n", cfg->cluster);
+	config_text_printf(out, "carpool config 1\ncluster\t%s\n", cfg->cluster);
 	write_nodes(out, cfg, nodes);
 	write_election(out, cfg);
 	for (uint32_t g = 0; g < cfg->group_count; g++)
@@ -185,35 +196,29 @@ static bool write_file(FILE *out, const struct config *cfg)
 }
 
 /* Hashes what was written and frees it. */
-static bool finish(
-	FILE *out, bool written, char **text, const size_t *size_bytes, uint8_t *ret_hash)
+static bool finish(struct config_text *out, bool written, uint8_t *ret_hash)
 {
-	bool ok = fclose(out) == 0 && written;
+	size_t size = 0;
+	char *text = config_text_take(out, &size);
+	const struct crypto_part part = {text, size};
+	bool ok = text && written && crypto_hash(&part, 1, ret_hash) == CRYPTO_OK;
 
-	if (ok) {
-		const struct crypto_part part = {*text, *size_bytes};
-
-		ok = crypto_hash(&part, 1, ret_hash) == CRYPTO_OK;
-	}
-	free(*text);
+	free(text);
 	return ok;
 }
 
 bool config_fingerprint(struct config *cfg)
 {
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
+	struct config_text out = {0};
+	bool written = write_file(&out, cfg);
 
-	if (!out || !finish(out, write_file(out, cfg), &text, &size, cfg->fingerprint))
+	if (!finish(&out, written, cfg->fingerprint))
 		return false;
 	for (uint32_t g = 0; g < cfg->group_count; g++) {
 		struct config_group *group = &cfg->groups[g];
 
-		text = NULL;
-		out = open_memstream(&text, &size);
-		if (!out || !finish(out, write_group_addresses(out, group), &text, &size,
-				    group->address_fingerprint))
+		written = write_group_addresses(&out, group);
+		if (!finish(&out, written, group->address_fingerprint))
 			return false;
 	}
 	return true;

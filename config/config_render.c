@@ -2,6 +2,7 @@
  * config_parse() reads back to the same content (a test says so); keys of features that are not
  * built have only their defaults and are left out. */
 #include "config/config.h"
+#include "config/config_text.h"
 #include "config/config_value.h"
 
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 
 struct writer {
 	yaml_emitter_t emitter;
-	FILE *out;
+	struct config_text out;
 	bool failed; /* sticky */
 };
 
@@ -18,7 +19,8 @@ static int write_out(void *context, unsigned char *bytes, size_t size_bytes)
 {
 	struct writer *writer = context;
 
-	return fwrite(bytes, 1, size_bytes, writer->out) == size_bytes;
+	config_text_add(&writer->out, bytes, size_bytes);
+	return !writer->out.failed;
 }
 
 /* Emits an event that was initialised (or not: the emitter owns it either way). */
@@ -306,16 +308,8 @@ static void render_stream(struct writer *writer, const struct config *cfg)
 char *config_render(const struct config *cfg)
 {
 	struct writer writer = {0};
-	char *text = NULL;
-	size_t size = 0;
 
-	writer.out = open_memstream(&text, &size);
-	if (!writer.out)
-		return NULL;
 	render_stream(&writer, cfg);
-	if (fclose(writer.out) != 0 || writer.failed) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	writer.out.failed |= writer.failed;
+	return config_text_take(&writer.out, NULL);
 }
