@@ -17,68 +17,13 @@ import threading
 import time
 import unittest
 
+from pair import Line
+
 SERVER = os.environ.get("CONTROL_SERVER", "control_server_bare")
-LINE = 65536
+LINE_BYTES = 65536
 NOBODY = 65534
 SANITIZED = os.environ.get("SANITIZED", "none") != "none"       # then memory is kept back on purpose
 ANSWER_S = 0.5          # a well-behaved caller's longest wait while others misbehave (two shared cores)
-
-
-class Caller:
-    """One connection; `uid` makes it from another user's process."""
-
-    def __init__(self, path, uid=None):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
-        if uid is None:
-            self.socket.connect(path)
-        else:                                   # SO_PEERCRED is who connects: take that uid for the moment
-            os.setresgid(uid, uid, 0)
-            groups = os.getgroups()
-            os.setgroups([])
-            os.setresuid(uid, uid, 0)
-            try:
-                self.socket.connect(path)
-            finally:
-                os.setresuid(0, 0, 0)
-                os.setgroups(groups)
-                os.setresgid(0, 0, 0)
-        self.rest = b""
-
-    def say(self, line):
-        self.socket.sendall(line if isinstance(line, bytes) else (json.dumps(line) + "\n").encode())
-
-    def hear(self):
-        """The next line, or None at the end."""
-        while b"\n" not in self.rest:
-            try:
-                data = self.socket.recv(LINE)
-            except ConnectionResetError:
-                data = b""
-            if not data:
-                return None
-            self.rest += data
-        line, self.rest = self.rest.split(b"\n", 1)
-        return json.loads(line)
-
-    def ask(self, op, **fields):
-        self.say({"op": op, **fields})
-        return self.hear()
-
-    def ended(self, within):
-        """True when the server closes within that time, whatever it says before."""
-        self.socket.settimeout(within)
-        try:
-            while self.socket.recv(LINE):
-                pass
-            return True
-        except ConnectionResetError:
-            return True
-        except socket.timeout:
-            return False
-
-    def close(self):
-        self.socket.close()
 
 
 class Abuse(unittest.TestCase):
@@ -104,7 +49,7 @@ class Abuse(unittest.TestCase):
         self.dir.cleanup()
 
     def call(self, uid=None):
-        caller = Caller(self.path, uid)
+        caller = Line(self.path, uid)
         self.callers.append(caller)
         return caller
 
@@ -142,7 +87,7 @@ class Abuse(unittest.TestCase):
         stop, waits = threading.Event(), []
 
         def watch():
-            with contextlib.closing(Caller(self.path)) as caller:
+            with contextlib.closing(Line(self.path)) as caller:
                 while not stop.is_set():
                     start = time.monotonic()
                     if not caller.ask("status")["ok"]:
@@ -190,20 +135,20 @@ class Abuse(unittest.TestCase):
         random.seed(51)
         with self.watched():
             for _ in range(300):
-                caller = Caller(self.path)
+                caller = Line(self.path)
                 with contextlib.suppress(OSError):
                     caller.say(random.randbytes(random.choice([1, 10, 1000, 70000])))
                 caller.close()
         self.expect_clean()
 
     def test_long_lines(self):
-        fits = b'{"op":"status","x":"' + b"y" * (LINE - 24) + b'"}\n'
+        fits = b'{"op":"status","x":"' + b"y" * (LINE_BYTES - 24) + b'"}\n'
         caller = self.call()
         for line, ok in [(fits[:-4] + b'"}\n', True), (fits, True)]:
-            self.assertLessEqual(len(line), LINE)
+            self.assertLessEqual(len(line), LINE_BYTES)
             caller.say(line)
             self.assertEqual(caller.hear()["ok"], ok)
-        for length in [LINE + 1, LINE + 2, 2 * LINE, 10 * LINE]:
+        for length in [LINE_BYTES + 1, LINE_BYTES + 2, 2 * LINE_BYTES, 10 * LINE_BYTES]:
             caller = self.call()
             with contextlib.suppress(OSError):
                 caller.say(b'{"op":"' + b"y" * length)
@@ -345,7 +290,7 @@ class Abuse(unittest.TestCase):
                     caller.connect(self.path)
 
         floods = [threading.Thread(target=flood) for _ in range(4)]
-        with contextlib.closing(Caller(self.path)) as keeps:      # connected before the flood: must stay served
+        with contextlib.closing(Line(self.path)) as keeps:      # connected before the flood: must stay served
             keeps.ask("status")
             for thread in floods:
                 thread.start()
