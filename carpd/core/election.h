@@ -146,8 +146,8 @@ struct election_action {
 	uint8_t echo[ADVERT_CHALLENGE_BYTES];
 };
 
-/* The largest batch: one advert on every lane to every peer, twice over for answers, and a dozen
- * actions a group besides. */
+/* The largest batch: one advert on every lane to every peer (960 in the largest cluster), some
+ * twenty actions a group, echoes; challenges take what is left, the rest of them the next batch. */
 #define ELECTION_ACTIONS_MAX 2048u
 
 struct election_actions {

@@ -117,6 +117,17 @@ void group_holder_left(
 	}
 }
 
+/* group_next_term: above every term seen. The numbers come from peers, so their end is no bug of
+ * ours: it saturates (and only a peer that holds the key and means harm gets there). */
+static struct advert_term group_next_term(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+
+	if (g->term_seen < UINT64_MAX)
+		g->term_seen++;
+	return (struct advert_term){g->term_seen, e->config.own.id};
+}
+
 void group_promote(struct election *e, uint8_t group, enum reason reason, uint8_t from, bool force,
 	const struct election_fact *facts, uint8_t fact_count)
 {
@@ -124,8 +135,7 @@ void group_promote(struct election *e, uint8_t group, enum reason reason, uint8_
 	struct election_action *action;
 
 	CHECK(g->state == GROUP_STATE_BACKUP);
-	CHECK(g->term_seen < UINT64_MAX);
-	g->term = (struct advert_term){++g->term_seen, e->config.own.id};
+	g->term = group_next_term(e, group);
 	g->from = from;
 	g->wants = false;
 	g->wants_since = MONO_NEVER;
@@ -165,8 +175,7 @@ void group_raise_term(struct election *e, uint8_t group)
 	struct model_group *g = &e->groups[group];
 
 	CHECK(g->state == GROUP_STATE_MASTER);
-	CHECK(g->term_seen < UINT64_MAX);
-	g->term = (struct advert_term){++g->term_seen, e->config.own.id};
+	g->term = group_next_term(e, group);
 	g->send_now = true;
 	election_append(e, ELECTION_ACTION_REANNOUNCE, group)->term = g->term;
 }
@@ -181,6 +190,7 @@ void group_promoted(struct election *e, uint8_t group)
 	g->overlap_until = mono_add(e->now, dur_ms(HANDOVER_DEADLINE_MS));
 	g->yielded = false;
 	g->better_since = MONO_NEVER;
+	operator_forget_requests(e, group);
 	election_alarm(e, group, ELECTION_ALARM_PROMOTION_FAILED, 0, false);
 	election_alarm(e, group, ELECTION_ALARM_HANDOVER_FAILED, 0, false);
 }

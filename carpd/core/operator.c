@@ -100,6 +100,22 @@ void operator_answer(
 	e->groups[group].send_now = true;
 }
 
+void operator_forget_requests(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+
+	for (uint8_t p = 0; p < e->config.peer_count; p++) {
+		const struct model_view *view = &e->peers[p].views[group];
+
+		if (view->request == ADVERT_REQUEST_NONE ||
+			view->request_node == e->config.own.id ||
+			view->request_nonce == g->done_nonce[p])
+			continue;
+		g->done_nonce[p] = view->request_nonce;
+		g->done_answer[p] = ADVERT_ANSWER_NONE;
+	}
+}
+
 void operator_judge_requests(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];

@@ -22,6 +22,10 @@ void operator_judge(struct election *e, uint8_t group);
 /* operator_judge_requests: as master without an offer: what peers ask for. */
 void operator_judge_requests(struct election *e, uint8_t group);
 
+/* operator_forget_requests: at the end of a promotion. What peers asked so far they asked the old
+ * master, and it answers: were "the best" tried again here, the group would move on and on. */
+void operator_forget_requests(struct election *e, uint8_t group);
+
 /* operator_answer: what the master says to a peer's request; asker 0 is nobody. */
 void operator_answer(struct election *e, uint8_t group, uint8_t asker, uint32_t nonce,
 	enum advert_answer answer);

@@ -51,13 +51,23 @@ bool order_peer_eligible(const struct election *e, uint8_t group, uint8_t peer)
 	       !view->stopping && view->state != GROUP_STATE_INIT;
 }
 
+/* order_place_counts: who stands in line. A node that is still starting may not be given the group,
+ * but in the next milliseconds it takes part: after a common start the better one goes first, and
+ * not the one that happened to prove the other first. */
+static bool order_place_counts(const struct election *e, uint8_t group, uint8_t peer)
+{
+	const struct model_view *view = &e->peers[peer].views[group];
+
+	return peers_alive(e, group, peer) && !view->maintenance && !view->fault && !view->stopping;
+}
+
 uint8_t order_place(const struct election *e, uint8_t group)
 {
 	struct order_rank self = order_self(e, group);
 	uint8_t place = 0;
 
 	for (uint8_t p = 0; p < e->config.peer_count; p++)
-		if (order_peer_eligible(e, group, p) &&
+		if (order_place_counts(e, group, p) &&
 			order_compare(order_peer(e, group, p), self) < 0)
 			place++;
 	return place;

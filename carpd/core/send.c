@@ -124,10 +124,16 @@ void send_answers(struct election *e, const uint8_t random[static ADVERT_CHALLEN
 	}
 	e->echo_count = 0;
 	for (uint8_t p = 0; p < e->config.peer_count && !e->closed; p++)
-		for (uint16_t lane = 0; lane < e->lane_count; lane++)
-			if (e->peers[p].lanes[lane].challenge_due &&
-				!e->groups[e->lanes[lane].group].mute)
-				send_answers_challenge(e, lane, p, random);
+		for (uint16_t lane = 0; lane < e->lane_count; lane++) {
+			if (!e->peers[p].lanes[lane].challenge_due ||
+				e->groups[e->lanes[lane].group].mute)
+				continue;
+			if (e->out->count == ELECTION_ACTIONS_MAX) {
+				e->pending = true; /* the rest with the next TIMER, at once */
+				return;
+			}
+			send_answers_challenge(e, lane, p, random);
+		}
 }
 
 void send_resignations(struct election *e)
