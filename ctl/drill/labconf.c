@@ -1,0 +1,88 @@
+#include "ctl/drill/labconf.h"
+
+#include "common/io/keyfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char labconf_stub[] = "/bin/true";
+static const char *const labconf_stub_arguments[] = {labconf_stub, NULL};
+
+/* realpath(3) of a rules file: the daemons are started elsewhere. The string lives as long as the
+ * process: a drill runs once. */
+static int labconf_absolute(struct config_file *file, char error[static LABCONF_ERROR_MAX])
+{
+	char *path;
+
+	if (!file->path)
+		return 0;
+	path = realpath(file->path, NULL);
+	if (!path) {
+		(void)snprintf(error, LABCONF_ERROR_MAX, "%s: %s", file->path, strerror(errno));
+		return -errno;
+	}
+	file->path = path;
+	file->text = path;
+	return 0;
+}
+
+static void labconf_stub_handlers(struct config *cfg)
+{
+	for (uint32_t i = 0; i < cfg->handler_count; i++) {
+		struct config_handler *handler = &cfg->handlers[i];
+
+		handler->arguments = labconf_stub_arguments;
+		handler->argument_count = 1;
+		handler->program_text = labconf_stub;
+	}
+}
+
+static int labconf_save(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	size_t size_bytes = strlen(text);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, size_bytes);
+	if (close(fd) < 0 || n != (ssize_t)size_bytes)
+		return -EIO;
+	return 0;
+}
+
+int labconf_write(struct config *cfg, const struct labconf_options *options,
+	char error[static LABCONF_ERROR_MAX])
+{
+	char *text;
+	int r = keyfile_create(LABCONF_KEY);
+
+	if (r < 0) {
+		(void)snprintf(error, LABCONF_ERROR_MAX, LABCONF_KEY ": %s", strerror(-r));
+		return r;
+	}
+	cfg->key_count = 1;
+	cfg->keys[0].path = LABCONF_KEY;
+	cfg->keys[0].text = LABCONF_KEY;
+	for (uint32_t i = 0; r == 0 && i < cfg->group_count; i++) {
+		r = labconf_absolute(&cfg->groups[i].rules_master, error);
+		if (r == 0)
+			r = labconf_absolute(&cfg->groups[i].rules_backup, error);
+	}
+	if (r < 0)
+		return r;
+	if (!options->run_hooks)
+		labconf_stub_handlers(cfg);
+	if (options->max_flows > 0)
+		cfg->sync.max_flows = options->max_flows;
+	text = config_render(cfg);
+	r = text ? labconf_save(LABCONF_FILE, text) : -ENOMEM;
+	if (r < 0)
+		(void)snprintf(error, LABCONF_ERROR_MAX, LABCONF_FILE ": %s", strerror(-r));
+	free(text);
+	return r;
+}

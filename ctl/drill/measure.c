@@ -1,0 +1,130 @@
+#include "ctl/drill/measure.h"
+
+#include "ctl/drill/tick.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* Clocks are read one after the other; a record made at the instant of the fault may seem to be
+ * this much older. */
+#define MEASURE_SLACK_NS (2 * TICK_NS_PER_MS)
+
+void measure_udp(struct measure *measure, const struct probes *probes)
+{
+	size_t count;
+	const struct outage_sample *samples = udp_samples(probes->udp, &count);
+
+	measure->period_ns = udp_period_ns(probes->udp);
+	measure->duplicate_count = udp_duplicate_count(probes->udp);
+	outage_measure(samples, count, measure->period_ns, &measure->udp);
+}
+
+/* One segment of the group: who answered for its address, and for how long two did. */
+static void measure_segment(struct measure *measure, const struct probes *probes,
+	const struct claim *claims, size_t claim_count, uint16_t segment)
+{
+	int64_t dual = claim_dual(
+		claims, claim_count, segment, TAP_REIGN_GAP_NS, measure->fault_at, INT64_MAX);
+	int64_t at;
+
+	if (dual > measure->dual_ns)
+		measure->dual_ns = dual;
+	if (measure->old_master >= 0) {
+		at = claim_last(claims, claim_count, segment, (uint8_t)measure->old_master,
+			measure->fault_at, INT64_MAX);
+		if (at > measure->old_silent_at)
+			measure->old_silent_at = at;
+	}
+	if (measure->new_master < 0 || measure->new_master == measure->old_master)
+		return;
+	at = claim_first(
+		claims, claim_count, segment, (uint8_t)measure->new_master, measure->fault_at);
+	if (at > measure->new_answers_at)
+		measure->new_answers_at = at;
+	at = tap_announced(
+		probes->tap, segment, (unsigned int)measure->new_master, measure->fault_at);
+	if (at != 0 && (measure->announced_at == 0 || at < measure->announced_at))
+		measure->announced_at = at;
+}
+
+void measure_taps(struct measure *measure, const struct probes *probes)
+{
+	const struct plan *plan = probes->lab->plan;
+	size_t claim_count;
+	size_t forward_count;
+	const struct claim *claims = tap_claims(probes->tap, &claim_count);
+	const struct tap_forward *forwards = tap_forwards(probes->tap, &forward_count);
+
+	measure->tap_lost_count = tap_lost_count(probes->tap);
+	for (unsigned int s = 0; s < plan->segment_count; s++) {
+		const struct config_interface *interface = plan->segments[s].interface;
+
+		if (interface && interface->group == probes->pair->group->index)
+			measure_segment(measure, probes, claims, claim_count, (uint16_t)s);
+	}
+	for (size_t i = 0; i < forward_count && measure->new_master != measure->old_master; i++) {
+		if ((int)forwards[i].node != measure->new_master ||
+			forwards[i].at < measure->fault_at)
+			continue;
+		measure->first_forward_at = forwards[i].at;
+		break;
+	}
+}
+
+/* "2026-01-01T00:00:00.000000Z" as nanoseconds since 1970, 0 when it is none. */
+static int64_t measure_parse_time(const char *text)
+{
+	struct tm tm = {0};
+	int us = 0;
+
+	if (!text || sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%6dZ", &tm.tm_year, &tm.tm_mon,
+			     &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &us) != 7)
+		return 0;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	return (int64_t)timegm(&tm) * TICK_NS_PER_S + us * TICK_NS_PER_US;
+}
+
+/* What the stages took together, but those after the announcement, which nobody waits for. */
+static int64_t measure_stages_ns(const json_t *transition)
+{
+	int64_t sum = 0;
+	json_t *stage;
+	size_t i;
+
+	json_array_foreach (json_object_get(transition, "stages"), i, stage) {
+		const char *name = json_string_value(json_object_get(stage, "stage"));
+
+		if (name && strncmp(name, "after", 5) != 0)
+			sum += json_integer_value(json_object_get(stage, "us")) * TICK_NS_PER_US;
+	}
+	return sum;
+}
+
+void measure_history(struct measure *measure, const json_t *history, int64_t wall_offset)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (history, i, item) {
+		const char *group = json_string_value(json_object_get(item, "group"));
+		const char *to = json_string_value(json_object_get(item, "to"));
+		int64_t at = measure_parse_time(json_string_value(json_object_get(item, "time")));
+
+		if (!group || !to || strcmp(group, measure->group) != 0 ||
+			strcmp(to, "master") != 0 || at == 0 ||
+			at - wall_offset + MEASURE_SLACK_NS < measure->fault_at)
+			continue;
+		measure->transition = json_incref(item);
+		measure->transition_to_at = at - wall_offset;
+		measure->transition_from_at = measure->transition_to_at - measure_stages_ns(item);
+		return;
+	}
+}
+
+void measure_fini(struct measure *measure)
+{
+	json_decref(measure->transition);
+	measure->transition = NULL;
+}

@@ -1,0 +1,47 @@
+/* measure.h: what one run has shown, gathered from probes, taps and histories on one clock. */
+#ifndef CTL_DRILL_MEASURE_H
+#define CTL_DRILL_MEASURE_H
+
+#include "ctl/drill/cluster.h"
+#include "ctl/drill/outage.h"
+#include "ctl/drill/probes.h"
+#include "ctl/drill/scenario.h"
+
+#include <jansson.h>
+#include <stdint.h>
+
+/* Instants on the drill's axis (tick.h), 0 when it did not happen. */
+struct measure {
+	const struct scenario *scenario;
+	const char *group;
+	int old_master; /* node indexes; CLUSTER_NOBODY */
+	int new_master;
+	int64_t fault_at;
+	int64_t fault_done_at; /* when the last step had returned (a hand-over's duration) */
+	struct outage udp;
+	uint64_t duplicate_count;
+	int64_t period_ns;
+	uint32_t flows_before; /* fillers and TCP connections */
+	uint32_t flows_survived;
+	int64_t dual_ns;	    /* two answered for one address, worst address */
+	int64_t old_silent_at;	    /* last claim of the old master */
+	int64_t new_answers_at;	    /* first claim of the new master on the last address */
+	int64_t announced_at;	    /* its first announcement */
+	int64_t first_forward_at;   /* first probe that the new master forwarded */
+	int64_t transition_from_at; /* history: promotion begun */
+	int64_t transition_to_at;   /* history: promotion done */
+	json_t *transition;	    /* the new master's record of it; owned */
+	uint64_t tap_lost_count;
+};
+
+/* measure_taps, measure_udp: fill in what the probes have, after probes_end(). */
+void measure_udp(struct measure *measure, const struct probes *probes);
+void measure_taps(struct measure *measure, const struct probes *probes);
+
+/* measure_history: the first transition to master in the new master's history after the fault;
+ * `wall_offset` as of tick_wall_offset(). Takes a reference. */
+void measure_history(struct measure *measure, const json_t *history, int64_t wall_offset);
+
+void measure_fini(struct measure *measure);
+
+#endif

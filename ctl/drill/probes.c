@@ -1,0 +1,203 @@
+#include "ctl/drill/probes.h"
+
+#include "ctl/drill/sandbox.h"
+#include "ctl/drill/tick.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PROBES_POLL_MS 20
+
+/* Eight connections: of the small kinds more, since they cost nothing and differ in age. */
+static const unsigned int probes_tcp_counts[TCP_KIND_COUNT] = {
+	[TCP_KIND_CHATTER] = 2,
+	[TCP_KIND_IDLE] = 3,
+	[TCP_KIND_DOWNLOAD] = 1,
+	[TCP_KIND_UPLOAD] = 1,
+	[TCP_KIND_BOTH] = 1,
+};
+
+static int probes_fail(struct probes *probes, int r, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int probes_fail(struct probes *probes, int r, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(probes->why, sizeof(probes->why), format, args);
+	va_end(args);
+	return r;
+}
+
+static int probes_start_tcp(struct probes *probes)
+{
+	struct tcp_options options = {
+		.client_netns_fd = lab_host(probes->lab, probes->pair->client),
+		.server_netns_fd = lab_host(probes->lab, probes->pair->server),
+		.client = probes->pair->client_address,
+		.server = probes->pair->server_address,
+	};
+
+	(void)memcpy(options.counts, probes_tcp_counts, sizeof(options.counts));
+	return tcp_start(&probes->tcp, &options);
+}
+
+int probes_start(struct probes *probes, struct lab *lab, const struct plan_pair *pair,
+	const struct probes_options *options)
+{
+	int priority = options->realtime ? PROBES_REALTIME_PRIORITY : 0;
+	int r;
+
+	(void)memset(probes, 0, sizeof(*probes));
+	probes->lab = lab;
+	probes->pair = pair;
+	probes->options = *options;
+	probes->wall_offset = tick_wall_offset();
+	r = tap_start(&probes->tap, &(struct tap_options){.lab = lab,
+					    .wall_offset = probes->wall_offset,
+					    .realtime_priority = priority});
+	if (r < 0)
+		return probes_fail(probes, r, "taps: %s", strerror(-r));
+	r = udp_start(
+		&probes->udp, &(struct udp_options){.client_netns_fd = lab_host(lab, pair->client),
+				      .server_netns_fd = lab_host(lab, pair->server),
+				      .client = pair->client_address,
+				      .server = pair->server_address,
+				      .rate_hz = options->rate_hz,
+				      .seconds_max = options->seconds_max,
+				      .wall_offset = probes->wall_offset,
+				      .realtime_priority = priority});
+	if (r < 0)
+		return probes_fail(probes, r, "UDP probe: %s", strerror(-r));
+	if (options->tcp) {
+		r = probes_start_tcp(probes);
+		if (r < 0)
+			return probes_fail(probes, r, "TCP connections through the firewalls: %s",
+				strerror(-r));
+	}
+	return 0;
+}
+
+/* Nothing lost among the probes of the last stretch, stragglers left out. */
+static bool probes_udp_quiet(const struct probes *probes, int quiet_ms)
+{
+	int64_t now = tick_now();
+	size_t count;
+	const struct outage_sample *samples = udp_samples(probes->udp, &count);
+	int64_t until = now - 20 * TICK_NS_PER_MS;
+	int64_t from = until - quiet_ms * TICK_NS_PER_MS;
+
+	if (count == 0 || samples[0].sent_at > from)
+		return false;
+	for (size_t i = count; i > 0; i--) {
+		const struct outage_sample *sample = &samples[i - 1];
+
+		if (sample->sent_at > until)
+			continue;
+		if (sample->sent_at < from)
+			break;
+		if (sample->received_at == 0)
+			return false;
+	}
+	return true;
+}
+
+int probes_wait_good(struct probes *probes, int quiet_ms, int timeout_ms)
+{
+	int64_t deadline = tick_now() + timeout_ms * TICK_NS_PER_MS;
+
+	for (;;) {
+		if (probes_udp_quiet(probes, quiet_ms) &&
+			(!probes->tcp || tcp_flowing(probes->tcp)))
+			return 0;
+		if (sandbox_stopped())
+			return probes_fail(probes, -EINTR, "stopped");
+		if (tick_now() >= deadline)
+			return probes_fail(probes, -ETIMEDOUT,
+				"no steady traffic through the firewalls: %llu UDP probes came "
+				"back%s",
+				(unsigned long long)udp_answered(probes->udp),
+				probes->tcp && !tcp_flowing(probes->tcp)
+					? ", TCP does not flow in all directions"
+					: "");
+		tick_sleep_until(tick_now() + PROBES_POLL_MS * TICK_NS_PER_MS);
+	}
+}
+
+int probes_fill(struct probes *probes, unsigned int master, uint32_t count)
+{
+	struct flows_set *set = &probes->flows;
+	int netns_fd = probes->lab->nodes[master].netns_fd;
+	uint32_t created = 0;
+	int r;
+
+	*set = (struct flows_set){.count = count,
+		.client = probes->pair->client_address,
+		.server = probes->pair->server_address};
+	if (!flows_find_nat(netns_fd, probes->pair, &set->translated, &set->nat))
+		return probes_fail(probes, -ENOENT,
+			"the probe's flow is not in the master's table: are these connections "
+			"tracked at all?");
+	r = flows_fill(netns_fd, set, &created);
+	if (r < 0)
+		return probes_fail(
+			probes, r, "%u of %u flows created: %s", created, count, strerror(-r));
+	return 0;
+}
+
+int probes_wait_copied(struct probes *probes, unsigned int nodes, int timeout_ms)
+{
+	int64_t deadline = tick_now() + timeout_ms * TICK_NS_PER_MS;
+
+	for (unsigned int n = 0; n < probes->lab->node_count; n++) {
+		int netns_fd = probes->lab->nodes[n].netns_fd;
+
+		if (!(nodes & (1u << n)))
+			continue;
+		for (;;) {
+			/* The kernel's counter is cheap; the dump that proves it is not. */
+			int64_t count = flows_table_count(netns_fd);
+
+			if (count >= probes->flows.count)
+				count = flows_count(netns_fd, &probes->flows);
+			if (count >= probes->flows.count)
+				break;
+			if (sandbox_stopped())
+				return probes_fail(probes, -EINTR, "stopped");
+			if (tick_now() >= deadline)
+				return probes_fail(probes, -ETIMEDOUT,
+					"only %lld of %u flows have come to %s", (long long)count,
+					probes->flows.count, probes->lab->nodes[n].config->name);
+			tick_sleep_until(tick_now() + PROBES_POLL_MS * TICK_NS_PER_MS);
+		}
+	}
+	return 0;
+}
+
+void probes_judge_tcp(struct probes *probes, int watch_ms)
+{
+	if (probes->tcp)
+		probes->tcp_count = tcp_judge(probes->tcp, watch_ms, probes->tcp_results);
+}
+
+void probes_end(struct probes *probes)
+{
+	tcp_free(probes->tcp);
+	probes->tcp = NULL;
+	if (probes->udp)
+		udp_stop(probes->udp);
+	if (probes->tap)
+		tap_stop(probes->tap);
+}
+
+void probes_free(struct probes *probes)
+{
+	probes_end(probes);
+	udp_free(probes->udp);
+	tap_free(probes->tap);
+	probes->udp = NULL;
+	probes->tap = NULL;
+}

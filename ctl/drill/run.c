@@ -1,0 +1,326 @@
+#include "ctl/drill/run.h"
+
+#include "ctl/drill/measure.h"
+#include "ctl/drill/probes.h"
+#include "ctl/drill/sandbox.h"
+#include "ctl/drill/thread.h"
+#include "ctl/drill/tick.h"
+#include "ctl/drill/verdict.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RUN_GOOD_MS	 1000 /* so long must everything go well before the fault */
+#define RUN_GOOD_WAIT_MS 20000
+#define RUN_COPY_WAIT_MS 30000 /* and 1 ms for each FLOWS_PER_MS more */
+#define RUN_FLOWS_PER_MS 10
+#define RUN_WATCH_MS	 3000 /* the judgement of TCP */
+#define RUN_SETTLE_MS	 5000 /* until somebody must be the one master, at the end */
+#define RUN_SECONDS_MAX	 900  /* of UDP probes */
+
+struct run {
+	const struct run_options *options;
+	struct room room;
+	struct probes probes;
+	struct measure measure;
+	int64_t started_at;
+	char why[ROOM_ERROR_MAX];
+};
+
+static void run_progress(const struct run *run, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void run_progress(const struct run *run, const char *format, ...)
+{
+	va_list args;
+
+	if (run->options->quiet)
+		return;
+	(void)fprintf(stderr, "[%5.1f s] ", tick_ms(tick_now() - run->started_at) / 1000.0);
+	va_start(args, format);
+	(void)vfprintf(stderr, format, args);
+	va_end(args);
+	(void)fputc('\n', stderr);
+}
+
+static int run_fail(struct run *run, int r, const char *why)
+{
+	(void)snprintf(run->why, sizeof(run->why), "%s", why);
+	return r;
+}
+
+static const char *run_node(const struct run *run, int node)
+{
+	return node >= 0 ? run->room.cfg->nodes[node].name : "nobody";
+}
+
+/* The rooms, the daemons, a master and ready standbys. */
+static int run_begin(struct run *run)
+{
+	const struct plan_pair *pair = &run->room.plan.pairs[0];
+	int r = room_open(&run->room, &run->options->room);
+
+	if (r < 0)
+		return run_fail(run, r, run->room.error);
+	run_progress(run, "lab: %u firewalls, client on %s, server on %s", run->room.lab.node_count,
+		run->room.plan.segments[pair->client].name,
+		run->room.plan.segments[pair->server].name);
+	r = cluster_start_all(&run->room.cluster);
+	if (r == 0)
+		r = cluster_wait_steady(&run->room.cluster, ROOM_STEADY_MS);
+	if (r < 0)
+		return run_fail(run, r, run->room.cluster.error);
+	run->measure.group = pair->group->name;
+	run->measure.old_master =
+		cluster_master(&run->room.cluster, pair->group->name, CLUSTER_NOBODY);
+	if (run->measure.old_master < 0)
+		return run_fail(run, -EAGAIN, "the master is gone again before the drill began");
+	run_progress(run, "steady: %s is master", run_node(run, run->measure.old_master));
+	return 0;
+}
+
+static int run_fill(struct run *run)
+{
+	unsigned int all = (1u << run->room.lab.node_count) - 1;
+	unsigned int master = (unsigned int)run->measure.old_master;
+	uint32_t count = run->options->flow_count;
+	int timeout_ms = RUN_COPY_WAIT_MS + (int)(count / RUN_FLOWS_PER_MS);
+	int64_t from;
+	int r;
+
+	if (count == 0)
+		return 0;
+	from = tick_now();
+	r = probes_fill(&run->probes, master, count);
+	if (r < 0)
+		return run_fail(run, r, run->probes.why);
+	run_progress(run, "%u established flows in the table of %s (%.1f s)", count,
+		run_node(run, (int)master), tick_ms(tick_now() - from) / 1000.0);
+	r = probes_wait_copied(&run->probes, all & ~(1u << master), timeout_ms);
+	if (r < 0)
+		return run_fail(run, r, run->probes.why);
+	run_progress(run, "and in the standby's (%.1f s)", tick_ms(tick_now() - from) / 1000.0);
+	return 0;
+}
+
+/* Traffic, and proof that it is good. What is not good before the fault cannot be judged after. */
+static int run_traffic(struct run *run, bool realtime)
+{
+	struct probes_options options = {.rate_hz = run->options->rate_hz,
+		.seconds_max = RUN_SECONDS_MAX,
+		.tcp = true,
+		.realtime = realtime};
+	int r = probes_start(&run->probes, &run->room.lab, &run->room.plan.pairs[0], &options);
+
+	if (r == 0)
+		r = probes_wait_good(&run->probes, RUN_GOOD_MS / 2, RUN_GOOD_WAIT_MS);
+	if (r < 0)
+		return run_fail(run, r, run->probes.why);
+	run_progress(run, "probes flow: UDP at %u/s, TCP connections that chatter, idle, load",
+		run->options->rate_hz);
+	r = run_fill(run);
+	if (r < 0)
+		return r;
+	r = cluster_wait_steady(&run->room.cluster, ROOM_STEADY_MS);
+	if (r < 0)
+		return run_fail(run, r, run->room.cluster.error);
+	r = probes_wait_good(&run->probes, RUN_GOOD_MS, RUN_GOOD_WAIT_MS);
+	return r < 0 ? run_fail(run, r, run->probes.why) : 0;
+}
+
+static int run_resolve_segment(const struct run *run, enum scenario_where where)
+{
+	const struct plan *plan = &run->room.plan;
+
+	switch (where) {
+	case SCENARIO_WHERE_ALL:
+		return LAB_SEGMENT_ALL;
+	case SCENARIO_WHERE_CLIENT:
+		return plan->pairs[0].client;
+	case SCENARIO_WHERE_SERVER:
+		return plan->pairs[0].server;
+	case SCENARIO_WHERE_SYNC:
+		return plan_segment_lookup(plan, "sync0");
+	}
+	return LAB_SEGMENT_ALL;
+}
+
+static int run_step(struct run *run, const struct scenario_step *step, int64_t *ret_at)
+{
+	unsigned int master = (unsigned int)run->measure.old_master;
+	struct scenario_order order = {.action = step->action,
+		.node = step->who == SCENARIO_WHO_MASTER ? master : (master == 0 ? 1 : 0),
+		.segment = run_resolve_segment(run, step->where),
+		.daemons = step->daemons,
+		.signal_number = step->signal_number,
+		.group = run->measure.group};
+	int r;
+
+	run_progress(run, "%s on %s", scenario_action_name(order.action),
+		run_node(run, (int)order.node));
+	r = scenario_apply(&run->room.cluster, &order, ret_at);
+	return r < 0 ? run_fail(run, r, run->room.cluster.error) : 0;
+}
+
+static int run_steps(struct run *run)
+{
+	const struct scenario *scenario = run->options->scenario;
+
+	for (unsigned int i = 0; i < scenario->step_count; i++) {
+		const struct scenario_step *step = &scenario->steps[i];
+		int64_t at;
+		int r;
+
+		if (run->measure.fault_at != 0)
+			tick_sleep_until(run->measure.fault_at + step->at_ms * TICK_NS_PER_MS);
+		r = run_step(run, step, &at);
+		if (r < 0)
+			return r;
+		if (run->measure.fault_at == 0)
+			run->measure.fault_at = at;
+	}
+	run->measure.fault_done_at = tick_now();
+	return 0;
+}
+
+/* Waits until the observation ends; a stop in between is the end of the run. */
+static int run_observe(struct run *run)
+{
+	int64_t until = run->measure.fault_at + run->options->observe_ms * TICK_NS_PER_MS;
+
+	while (tick_now() < until) {
+		if (sandbox_stopped())
+			return run_fail(run, -EINTR, "stopped");
+		tick_sleep_until(tick_now() + 50 * TICK_NS_PER_MS);
+	}
+	return 0;
+}
+
+static void run_find_new_master(struct run *run)
+{
+	int64_t deadline = tick_now() + RUN_SETTLE_MS * TICK_NS_PER_MS;
+
+	do {
+		run->measure.new_master =
+			cluster_master(&run->room.cluster, run->measure.group, CLUSTER_NOBODY);
+		if (run->measure.new_master >= 0)
+			return;
+		tick_sleep_until(tick_now() + CLUSTER_POLL_MS * TICK_NS_PER_MS);
+	} while (tick_now() < deadline);
+}
+
+static void run_count_flows(struct run *run)
+{
+	const struct flows_set *set = &run->probes.flows;
+	struct measure *measure = &run->measure;
+	int64_t survived = 0;
+
+	if (set->count > 0 && measure->new_master >= 0)
+		survived = flows_count(run->room.lab.nodes[measure->new_master].netns_fd, set);
+	measure->flows_before = set->count + run->probes.tcp_count;
+	measure->flows_survived = survived > 0 ? (uint32_t)survived : 0;
+	for (unsigned int i = 0; i < run->probes.tcp_count; i++)
+		measure->flows_survived += run->probes.tcp_results[i].survived;
+}
+
+static void run_save_json(const struct run *run, const char *node, const char *what, json_t *value)
+{
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/%s%s%s.json", run->options->room.report_dir, node,
+		node[0] ? "." : "", what);
+	if (value)
+		(void)json_dump_file(value, path, JSON_INDENT(1));
+}
+
+/* The daemons' own view, kept beside their logs. */
+static void run_collect(struct run *run)
+{
+	json_t *request = json_pack("{s:s}", "op", "status");
+
+	for (unsigned int n = 0; n < run->room.lab.node_count; n++) {
+		json_t *history;
+
+		if (run->room.cluster.pids[n][CLUSTER_DAEMON_CARPD] <= 0)
+			continue;
+		history = cluster_history(&run->room.cluster, n);
+		run_save_json(run, run_node(run, (int)n), "history", history);
+		if ((int)n == run->measure.new_master && history)
+			measure_history(&run->measure, history, run->probes.wall_offset);
+		json_decref(history);
+		for (unsigned int d = 0; d < CLUSTER_DAEMON_COUNT; d++) {
+			json_t *status = NULL;
+			char what[32];
+
+			(void)snprintf(what, sizeof(what), "%s-status",
+				cluster_daemon_name((enum cluster_daemon)d));
+			if (cluster_ask(&run->room.cluster, n, (enum cluster_daemon)d, request,
+				    CLUSTER_CALL_MS, &status) == 0)
+				run_save_json(run, run_node(run, (int)n), what, status);
+			json_decref(status);
+		}
+	}
+	json_decref(request);
+}
+
+/* From the fault to the document. */
+static json_t *run_judge(struct run *run, bool realtime)
+{
+	run_progress(run, "judging the TCP connections");
+	probes_judge_tcp(&run->probes, RUN_WATCH_MS);
+	run_find_new_master(run);
+	probes_end(&run->probes);
+	measure_udp(&run->measure, &run->probes);
+	measure_taps(&run->measure, &run->probes);
+	run_count_flows(run);
+	run_collect(run);
+	return verdict_judge(&run->measure, &run->probes, run->room.cfg,
+		realtime ? 0 : RUN_WIDEN_MS, run->options->room.report_dir);
+}
+
+/* --keep: everything stands as the fault has left it, until somebody has seen enough. */
+static void run_keep(const struct run *run)
+{
+	(void)fprintf(stderr,
+		"\nkept; look around with\n"
+		"  nsenter -a -t %d ip netns exec %s bash\n"
+		"Ctrl-C ends it.\n",
+		(int)sandbox_outside_pid(), run_node(run, run->measure.old_master));
+	while (!sandbox_stopped())
+		tick_sleep_until(tick_now() + 100 * TICK_NS_PER_MS);
+}
+
+int run_inside(void *context)
+{
+	struct run run = {.options = context, .started_at = tick_now()};
+	bool realtime = thread_realtime_permitted();
+	const char *report = run.options->room.report_dir;
+	json_t *document = NULL;
+	int r;
+
+	run.measure.scenario = run.options->scenario;
+	run.measure.old_master = CLUSTER_NOBODY;
+	run.measure.new_master = CLUSTER_NOBODY;
+	r = run_begin(&run);
+	if (r == 0)
+		r = run_traffic(&run, realtime);
+	if (r == 0)
+		r = run_steps(&run);
+	if (r == 0)
+		r = run_observe(&run);
+	if (r == 0)
+		document = run_judge(&run, realtime);
+	else
+		document = verdict_error(
+			run.options->scenario->name, run.why[0] ? run.why : strerror(-r), report);
+	run_save_json(&run, "", "result", document);
+	if (run.options->keep)
+		run_keep(&run);
+	probes_free(&run.probes);
+	measure_fini(&run.measure);
+	room_close(&run.room);
+	json_decref(document);
+	return 0;
+}

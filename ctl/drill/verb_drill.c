@@ -1,0 +1,377 @@
+/* verb_drill.c: `carpool drill list | run | lab`.
+ *
+ * Here are only the words of the command: options, the report's directory, one sandbox a run, and
+ * the verdicts put together. What happens in a run is run.c's. */
+#include "ctl/drill/labserver.h"
+#include "ctl/drill/run.h"
+#include "ctl/drill/sandbox.h"
+#include "ctl/drill/scenario.h"
+#include "ctl/drill/udp.h"
+#include "ctl/drill/verdict.h"
+
+#include "ctl/args.h"
+#include "ctl/report.h"
+#include "ctl/verb.h"
+
+#include "common/check.h"
+#include "common/io/clock.h"
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VERB_DRILL_RATE_HZ    1000
+#define VERB_DRILL_OBSERVE_MS 15000
+#define VERB_DRILL_REPEAT_MAX 1000
+#define VERB_DRILL_LINK_MBIT  1000
+#define VERB_DRILL_COULD_NOT  2 /* the exit status of a drill that could not run */
+#define VERB_DRILL_EXAMPLE    "config/examples/pair.yaml"
+#define VERB_DRILL_ETC	      "/etc/carpool/cluster.yaml"
+#define VERB_DRILL_ROOT_DIR   "/var/lib/carpool/drills"
+#define VERB_DRILL_USER_DIR   ".local/state/carpool/drills"
+
+struct verb_drill {
+	const char *config_path;
+	const char *report_base;
+	const char *client;
+	const char *server;
+	const char *repeat_text;
+	const char *flows_text;
+	const char *rate_text;
+	const char *link_text;
+	const char *observe_text;
+	bool keep;
+	bool run_hooks;
+	bool no_start;
+	long repeat;
+	long flows;
+	long rate;
+	long link_mbit;
+	int64_t observe_ms;
+	struct args args;
+	char example[PATH_MAX];
+	char report_dir[PATH_MAX];
+};
+
+static const char verb_drill_text[] =
+	"Rebuilds the cluster of a config in network namespaces - real daemons, real rules, "
+	"emulated\n"
+	"links, a client and a server - injects a fault, measures, and judges. Nothing outside is\n"
+	"touched, no production key is read. 'list' tells the scenarios; 'run' runs one, or "
+	"'all';\n"
+	"'lab' builds the cluster and takes orders on standard input (for tests).\n"
+	"Exit: 0 pass, 1 fail, 2 could not run.";
+
+/* A whole number within bounds; without a text the value that is there stays. */
+static bool verb_drill_number(const char *text, long min, long max, long *value)
+{
+	char *end;
+	long number;
+
+	if (!text)
+		return true;
+	errno = 0;
+	number = strtol(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || number < min || number > max)
+		return false;
+	*value = number;
+	return true;
+}
+
+static const char *verb_drill_bad_number(struct verb_drill *drill)
+{
+	drill->repeat = 1;
+	drill->rate = VERB_DRILL_RATE_HZ;
+	drill->link_mbit = VERB_DRILL_LINK_MBIT;
+	drill->observe_ms = VERB_DRILL_OBSERVE_MS;
+	if (!verb_drill_number(drill->repeat_text, 1, VERB_DRILL_REPEAT_MAX, &drill->repeat))
+		return "--repeat wants 1 to 1000";
+	if (!verb_drill_number(drill->flows_text, 0, FLOWS_MAX, &drill->flows))
+		return "--flows wants 0 to 4000000";
+	if (!verb_drill_number(drill->rate_text, UDP_RATE_HZ_MIN, UDP_RATE_HZ_MAX, &drill->rate))
+		return "--rate wants 10 to 20000 (probes a second)";
+	if (!verb_drill_number(drill->link_text, 0, 100000, &drill->link_mbit))
+		return "--link wants 0 (as fast as it goes) to 100000 (Mbit/s)";
+	if (drill->observe_text && !args_duration_ms(drill->observe_text, &drill->observe_ms))
+		return "--observe wants a duration such as 15s";
+	return NULL;
+}
+
+/* Without --config: the installed cluster, else the example that is shipped with the sources. */
+static void verb_drill_default_config(struct verb_drill *drill)
+{
+	char own[PATH_MAX];
+	ssize_t n;
+	char *slash;
+
+	if (drill->config_path)
+		return;
+	drill->config_path = VERB_DRILL_ETC;
+	n = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	own[n > 0 ? n : 0] = '\0';
+	slash = strrchr(own, '/');
+	if (!slash)
+		return;
+	*slash = '\0';
+	if (snprintf(drill->example, sizeof(drill->example), "%s/../../%s", own,
+		    VERB_DRILL_EXAMPLE) < (int)sizeof(drill->example) &&
+		access(drill->example, R_OK) == 0 && access(VERB_DRILL_ETC, R_OK) != 0)
+		drill->config_path = drill->example;
+}
+
+static int verb_drill_mkdirs(const char *path)
+{
+	char part[PATH_MAX];
+
+	(void)snprintf(part, sizeof(part), "%s", path);
+	for (char *c = part + 1; *c; c++) {
+		if (*c != '/')
+			continue;
+		*c = '\0';
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*c = '/';
+	}
+	return mkdir(part, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* BASE/20260101T000000Z-power-loss, absolute, new. */
+static int verb_drill_make_report(struct verb_drill *drill, const char *what)
+{
+	const char *home = getenv("HOME");
+	char base[PATH_MAX / 2];
+	char stamp[32];
+	time_t now = (time_t)(clock_wall_us() / 1000000);
+	struct tm tm;
+	int r;
+
+	if (drill->report_base)
+		(void)snprintf(base, sizeof(base), "%s", drill->report_base);
+	else if (geteuid() == 0)
+		(void)snprintf(base, sizeof(base), "%s", VERB_DRILL_ROOT_DIR);
+	else
+		(void)snprintf(base, sizeof(base), "%s/%s", home ? home : ".", VERB_DRILL_USER_DIR);
+	r = verb_drill_mkdirs(base);
+	if (r < 0)
+		return r;
+	if (!realpath(base, drill->report_dir))
+		return -errno;
+	(void)gmtime_r(&now, &tm);
+	(void)strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
+	(void)snprintf(base, sizeof(base), "/%s-%s-%d", stamp, what, (int)getpid());
+	(void)strncat(
+		drill->report_dir, base, sizeof(drill->report_dir) - strlen(drill->report_dir) - 1);
+	return verb_drill_mkdirs(drill->report_dir);
+}
+
+static struct room_options verb_drill_room(const struct verb_drill *drill, const char *report_dir)
+{
+	return (struct room_options){.config_path = drill->config_path,
+		.client = drill->client,
+		.server = drill->server,
+		.report_dir = report_dir,
+		.link_mbit = (uint32_t)drill->link_mbit,
+		.labconf = {.run_hooks = drill->run_hooks}};
+}
+
+static json_t *verb_drill_load_result(
+	const struct scenario *scenario, const char *report_dir, int status)
+{
+	char path[PATH_MAX];
+	char why[128];
+	json_t *run;
+
+	(void)snprintf(path, sizeof(path), "%.*s/%s", PATH_MAX - 32, report_dir, RUN_RESULT_FILE);
+	run = json_load_file(path, 0, NULL);
+	if (run)
+		return run;
+	if (status < 0)
+		(void)snprintf(why, sizeof(why), "no sandbox: %s%s", strerror(-status),
+			status == -EPERM ? " (root, or user namespaces, are needed)" : "");
+	else
+		(void)snprintf(why, sizeof(why), "the run ended early (status %d)", status);
+	return verdict_error(scenario->name, why, report_dir);
+}
+
+static json_t *verb_drill_run_once(
+	const struct verb_drill *drill, const struct scenario *scenario, long round)
+{
+	struct run_options options = {.scenario = scenario,
+		.rate_hz = (uint32_t)drill->rate,
+		.flow_count = (uint32_t)drill->flows,
+		.observe_ms = (int)drill->observe_ms,
+		.keep = drill->keep};
+	char report_dir[PATH_MAX];
+	int status;
+
+	(void)snprintf(report_dir, sizeof(report_dir), "%.*s/%s-%ld", PATH_MAX - 96,
+		drill->report_dir, scenario->name, round);
+	status = verb_drill_mkdirs(report_dir);
+	if (status < 0)
+		return verdict_error(scenario->name, strerror(-status), report_dir);
+	options.room = verb_drill_room(drill, report_dir);
+	(void)fprintf(stderr, "%s, run %ld of %ld\n", scenario->name, round, drill->repeat);
+	status = sandbox_run(run_inside, &options);
+	return verb_drill_load_result(scenario, report_dir, status);
+}
+
+static json_t *verb_drill_run_all(const struct verb_drill *drill, const char *word)
+{
+	json_t *runs = json_array();
+
+	for (unsigned int i = 0; i < scenario_count(); i++) {
+		const struct scenario *scenario = scenario_nth(i);
+
+		if (strcmp(word, "all") != 0 && strcmp(word, scenario->name) != 0)
+			continue;
+		for (long round = 1; round <= drill->repeat && !sandbox_stopped(); round++) {
+			json_t *run = verb_drill_run_once(drill, scenario, round);
+
+			if (!drill->args.json)
+				verdict_print(stdout, run);
+			(void)fflush(stdout);
+			(void)json_array_append_new(runs, run);
+		}
+	}
+	return runs;
+}
+
+/* The config is judged here already, so that its errors are the command's and cost no sandbox. */
+static bool verb_drill_config_good(const struct verb_drill *drill)
+{
+	struct config_errors *errors = calloc(1, sizeof(*errors));
+	struct config *cfg = errors ? config_load(drill->config_path, NULL, errors) : NULL;
+
+	if (!cfg && errors)
+		config_errors_print(errors, stderr);
+	config_free(cfg);
+	free(errors);
+	return cfg != NULL;
+}
+
+static int verb_drill_run(struct verb_drill *drill, const struct args_spec *spec)
+{
+	const char *word = drill->args.word_count > 1 ? drill->args.words[1] : NULL;
+	json_t *document;
+	int exit_status;
+	int r;
+
+	if (!word)
+		return args_fail(spec, &drill->args, "which scenario? 'carpool drill list' tells");
+	if (strcmp(word, "all") != 0 && !scenario_lookup(word))
+		return args_fail(
+			spec, &drill->args, "no scenario '%s'; 'carpool drill list' tells", word);
+	if (!verb_drill_config_good(drill)) {
+		report_error(drill->args.json, "CONFIG", "the config has errors");
+		return VERB_EXIT_USAGE;
+	}
+	r = verb_drill_make_report(drill, word);
+	if (r < 0)
+		return args_fail(
+			spec, &drill->args, "no directory for the report: %s", strerror(-r));
+	document = json_pack("{s:o}", "runs", verb_drill_run_all(drill, word));
+	exit_status = verdict_exit(json_object_get(document, "runs"));
+	if (!drill->args.json && json_array_size(json_object_get(document, "runs")) > 1)
+		verdict_print_table(stdout, json_object_get(document, "runs"));
+	(void)strncat(drill->report_dir, "/report.json",
+		sizeof(drill->report_dir) - strlen(drill->report_dir) - 1);
+	(void)json_dump_file(document, drill->report_dir, JSON_INDENT(1));
+	if (drill->args.json && !report_json(document))
+		exit_status = VERB_DRILL_COULD_NOT;
+	json_decref(document);
+	return exit_status;
+}
+
+static int verb_drill_list(const struct verb_drill *drill)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < scenario_count(); i++) {
+		const struct scenario *scenario = scenario_nth(i);
+
+		(void)json_array_append_new(
+			list, json_pack("{s:s,s:s,s:s}", "name", scenario->name, "summary",
+				      scenario->summary, "description", scenario->description));
+		if (!drill->args.json)
+			printf("%-14s %s\n    %s\n\n", scenario->name, scenario->summary,
+				scenario->description);
+	}
+	if (drill->args.json) {
+		json_t *document = json_pack("{s:o}", "scenarios", list);
+
+		(void)report_json(document);
+		json_decref(document);
+	} else {
+		json_decref(list);
+	}
+	return VERB_EXIT_DONE;
+}
+
+static int verb_drill_lab(struct verb_drill *drill, const struct args_spec *spec)
+{
+	struct labserver_options options = {.no_start = drill->no_start};
+	int r;
+
+	if (!verb_drill_config_good(drill))
+		return VERB_EXIT_USAGE;
+	r = verb_drill_make_report(drill, "lab");
+	if (r < 0)
+		return args_fail(spec, &drill->args, "no directory for the logs: %s", strerror(-r));
+	options.room = verb_drill_room(drill, drill->report_dir);
+	r = sandbox_run(labserver_inside, &options);
+	return r < 0 ? VERB_DRILL_COULD_NOT : r;
+}
+
+int verb_drill(int argc, char **argv)
+{
+	struct verb_drill drill = {0};
+	const struct args_option options[] = {
+		{"--config", "FILE", "the cluster (default: the installed one, else the example)",
+			NULL, &drill.config_path},
+		{"--report", "DIR", "where reports go (default: /var/lib/carpool/drills)", NULL,
+			&drill.report_base},
+		{"--repeat", "N", "each scenario N times, and the median", NULL,
+			&drill.repeat_text},
+		{"--flows", "N", "N established flows in the master's table first", NULL,
+			&drill.flows_text},
+		{"--rate", "HZ", "UDP probes a second (default 1000)", NULL, &drill.rate_text},
+		{"--link", "MBIT", "rate of the emulated links (default 1000; 0: no limit)", NULL,
+			&drill.link_text},
+		{"--observe", "TIME", "from the fault to the judgement (default 15s)", NULL,
+			&drill.observe_text},
+		{"--client", "IF", "the interface of the client's side", NULL, &drill.client},
+		{"--server", "IF", "the interface of the server's side", NULL, &drill.server},
+		{"--keep", NULL, "leave the lab standing after the run", &drill.keep, NULL},
+		{"--run-hooks", NULL, "run the operator's handlers, not stubs", &drill.run_hooks,
+			NULL},
+		{"--no-start", NULL, "lab: do not start the daemons", &drill.no_start, NULL},
+	};
+	const struct args_spec spec = {
+		.synopsis = "carpool drill list | run SCENARIO|all [--config FILE] | lab",
+		.text = verb_drill_text,
+		.options = options,
+		.option_count = ARRAY_LEN(options),
+		.word_count_max = 2,
+	};
+	const char *bad;
+	int exit_status;
+
+	if (!args_parse(&spec, argc, argv, &drill.args, &exit_status))
+		return exit_status;
+	bad = verb_drill_bad_number(&drill);
+	if (bad)
+		return args_fail(&spec, &drill.args, "%s", bad);
+	verb_drill_default_config(&drill);
+	if (drill.args.word_count > 0 && strcmp(drill.args.words[0], "list") == 0)
+		return verb_drill_list(&drill);
+	if (drill.args.word_count > 0 && strcmp(drill.args.words[0], "run") == 0)
+		return verb_drill_run(&drill, &spec);
+	if (drill.args.word_count > 0 && strcmp(drill.args.words[0], "lab") == 0)
+		return verb_drill_lab(&drill, &spec);
+	return args_fail(&spec, &drill.args, "list, run or lab?");
+}
