@@ -3,6 +3,7 @@
 #include "common/io/keyfile.h"
 #include "config/permissions.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,46 @@ static void check_run_node(struct check *check, const char *node)
 	snprintf(check->node, sizeof(check->node), "%s", node);
 }
 
+/* A file that cannot be read is told at its place in the config; nft would name no place. */
+static bool check_run_rule_file(struct check *check, const struct config_file *file)
+{
+	if (!file->path || access(file->path, R_OK) == 0)
+		return true;
+	config_errors_add(
+		&check->errors, file->pos, "rules: '%.300s': %s", file->path, strerror(errno));
+	return false;
+}
+
+static bool check_run_rule_files(struct check *check)
+{
+	bool readable = true;
+
+	for (uint32_t i = 0; i < check->cfg->group_count; i++) {
+		const struct config_group *group = &check->cfg->groups[i];
+
+		readable &= check_run_rule_file(check, &group->rules_master);
+		readable &= check_run_rule_file(check, &group->rules_backup);
+	}
+	return readable;
+}
+
+/* The rulesets of one node; of the file's first when this host is none: they are the same files. */
+static void check_run_rules(struct check *check)
+{
+	const char *node = check->node[0] ? check->node : check->cfg->nodes[0].name;
+	int r;
+
+	if (!check_run_rule_files(check))
+		return;
+	r = rules_check(check->cfg, node, &check->rules);
+	check->rules_checked = true;
+	if (r == 0 || check->rules.count > 0)
+		return;
+	snprintf(check->rules.lines[check->rules.count++], RULES_REPORT_LINE_MAX,
+		"%.200s: the rulesets could not be checked: %s", check->errors.file, strerror(-r));
+	check->rules_checked = false;
+}
+
 struct check *check_run(const char *path, const char *node)
 {
 	struct check *check = calloc(1, sizeof(*check));
@@ -53,6 +94,7 @@ struct check *check_run(const char *path, const char *node)
 	if (check->node[0])
 		permissions_check(check->cfg, &check->errors);
 	check_run_keys(check);
+	check_run_rules(check);
 	config_errors_sort(&check->errors);
 	return check;
 }

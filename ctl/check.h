@@ -17,7 +17,7 @@ struct check {
 	bool node_guessed;     /* from the host's name */
 	struct config_errors errors;
 	struct rules_report rules; /* lines "FILE:LINE:COL: text" */
-	bool rules_checked;	   /* all of them were compiled */
+	bool rules_checked; /* all of them were tried, those of the first node when `node` is "" */
 };
 
 /* check_run: `node` NULL: the host's name, when the file has such a node. The result is the
