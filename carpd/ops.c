@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPS_REQUEST_MS 15000 /* the core answers by itself well before */
+#define OPS_REQUEST_MS	       15000 /* the core answers by itself well before */
+#define OPS_MAINTENANCE_MS_MAX (INT64_C(366) * 86400 * 1000)
 
 /* How the core's answers read in the control protocol. */
 static const struct {
@@ -192,7 +193,7 @@ static bool ops_handover_parse(
 	const char *to = NULL, *group = NULL;
 	int force = 0;
 
-	if (json_unpack(request->body, "{s?s?, s?s?, s?b}", "to", &to, "group", &group, "force",
+	if (json_unpack(request->body, "{s?s, s?s, s?b}", "to", &to, "group", &group, "force",
 		    &force) < 0)
 		return ops_bad(node, request, "handover takes to, group (names), force");
 	*ret_wish = (struct ops_handover){.group = -1, .force = force};
@@ -272,7 +273,8 @@ static void ops_maintenance(void *context, const struct control_request *request
 
 	if (json_unpack(request->body, "{s:b, s?I, s?b}", "on", &on, "for_ms", &for_ms, "force",
 		    &force) < 0 ||
-		(json_object_get(request->body, "for_ms") && (for_ms < 1 || for_ms > INT32_MAX))) {
+		(json_object_get(request->body, "for_ms") &&
+			(for_ms < 1 || for_ms > OPS_MAINTENANCE_MS_MAX))) {
 		(void)ops_bad(node, request, "maintenance wants on, and takes for_ms, force");
 		return;
 	}
