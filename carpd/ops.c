@@ -181,6 +181,28 @@ static bool ops_bad(struct node *node, const struct control_request *request, co
 	return false;
 }
 
+/* ops_take_name, ops_take_bool: a field that may be absent or null; false: of another type. */
+static bool ops_take_name(
+	const struct control_request *request, const char *name, const char **ret_value)
+{
+	const json_t *value = json_object_get(request->body, name);
+
+	if (!value || json_is_null(value))
+		return true;
+	*ret_value = json_string_value(value);
+	return *ret_value != NULL;
+}
+
+static bool ops_take_bool(const struct control_request *request, const char *name, bool *ret_value)
+{
+	const json_t *value = json_object_get(request->body, name);
+
+	if (!value || json_is_null(value))
+		return true;
+	*ret_value = json_is_true(value);
+	return json_is_boolean(value);
+}
+
 struct ops_handover {
 	const struct config_node *to; /* NULL: the best */
 	int group;		      /* -1: all that the target does not hold */
@@ -191,10 +213,10 @@ static bool ops_handover_parse(
 	struct node *node, const struct control_request *request, struct ops_handover *ret_wish)
 {
 	const char *to = NULL, *group = NULL;
-	int force = 0;
+	bool force = false;
 
-	if (json_unpack(request->body, "{s?s, s?s, s?b}", "to", &to, "group", &group, "force",
-		    &force) < 0)
+	if (!ops_take_name(request, "to", &to) || !ops_take_name(request, "group", &group) ||
+		!ops_take_bool(request, "force", &force))
 		return ops_bad(node, request, "handover takes to, group (names), force");
 	*ret_wish = (struct ops_handover){.group = -1, .force = force};
 	if (to) {
@@ -267,14 +289,14 @@ static void ops_maintenance(void *context, const struct control_request *request
 {
 	struct election_event event = {.type = ELECTION_EVENT_MAINTENANCE, .group = ELECTION_ALL};
 	struct node *node = context;
-	json_int_t for_ms = -1;
+	const json_t *span = json_object_get(request->body, "for_ms");
+	json_int_t for_ms = json_is_integer(span) ? json_integer_value(span) : -1;
+	bool on = false, force = false, has_span = span && !json_is_null(span);
 	struct node_request *own;
-	int on = 0, force = 0;
 
-	if (json_unpack(request->body, "{s:b, s?I, s?b}", "on", &on, "for_ms", &for_ms, "force",
-		    &force) < 0 ||
-		(json_object_get(request->body, "for_ms") &&
-			(for_ms < 1 || for_ms > OPS_MAINTENANCE_MS_MAX))) {
+	if (!json_object_get(request->body, "on") || !ops_take_bool(request, "on", &on) ||
+		!ops_take_bool(request, "force", &force) ||
+		(has_span && (for_ms < 1 || for_ms > OPS_MAINTENANCE_MS_MAX))) {
 		(void)ops_bad(node, request, "maintenance wants on, and takes for_ms, force");
 		return;
 	}
