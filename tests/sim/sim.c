@@ -1,0 +1,228 @@
+/* sim: the election under every fault that a seed can think of.
+ *
+ *   sim --seeds N [--first S] [--seconds 60]     many worlds; prints the first failure and shrinks
+ * it sim --seed S [--trace] [--seconds 60]        one world, with its story
+ *
+ * Two phases. Safety: for the first two thirds anything may break (faults.h), and the checkers
+ * (checks.h) look at every step. Liveness: all faults are healed, and at the end each group must
+ * have exactly one master and only backups besides. Exit: 0 clean, 1 a checker found something, 2
+ * usage. */
+#include "checks.h"
+#include "common/check.h"
+#include "faults.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct sim_result {
+	char failure[256];
+	uint64_t steps, delivered, dropped;
+	uint32_t faults;
+	int64_t failed_at;
+};
+
+static void sim_options(uint64_t seed, int64_t seconds, struct world_options *ret)
+{
+	static const int64_t bases[] = {10000, 20000, 50000, 100000, 100000, 200000, 500000};
+	struct rng r = {seed ^ 0x6f7074696f6e73u};
+
+	*ret = (struct world_options){.seed = seed, .seconds = seconds};
+	ret->nodes = rng_chance(&r, 600) ? 2 : (uint8_t)(3 + rng_below(&r, 3));
+	ret->groups = (uint8_t)(1 + rng_below(&r, 2));
+	ret->interfaces = (uint8_t)(1 + rng_below(&r, 2));
+	ret->sync_links = (uint8_t)(1 + rng_below(&r, 2));
+	ret->advbase_us = bases[rng_below(&r, ARRAY_LEN(bases))];
+	ret->dead_factor = (uint8_t)(rng_chance(&r, 600) ? 3 : 2 + rng_below(&r, 4));
+	ret->preempt = rng_chance(&r, 500);
+	ret->delay_us = 50 + rng_below(&r, (uint32_t)(ret->advbase_us / 8));
+	ret->jitter_us = rng_below(&r, (uint32_t)(ret->advbase_us / 8));
+	ret->stage_us = 1000 + rng_below(&r, rng_chance(&r, 300) ? 500000 : 20000);
+	ret->withdraw_us = 1000 + rng_below(&r, 20000);
+	ret->guard = rng_chance(&r, 700);
+	ret->fault_every_us = 100000 + rng_below(&r, 3000000);
+	for (uint8_t i = 0; i < ret->nodes; i++)
+		ret->advskew[i] = (uint8_t)(rng_chance(&r, 500) ? rng_below(&r, 200) : i * 50);
+}
+
+static void sim_print_options(const struct world_options *o)
+{
+	printf("seed %llu: %u nodes, %u groups of %u interfaces, %u sync links, advbase %.0f ms, "
+	       "dead_factor %u, preempt %d, delay %lld+%lld us, stages %lld us, guard %d, a fault "
+	       "every %lld ms, skews",
+		(unsigned long long)o->seed, o->nodes, o->groups, o->interfaces, o->sync_links,
+		(double)o->advbase_us / 1e3, o->dead_factor, o->preempt, (long long)o->delay_us,
+		(long long)o->jitter_us, (long long)o->stage_us, o->guard,
+		(long long)o->fault_every_us / 1000);
+	for (uint8_t i = 0; i < o->nodes; i++)
+		printf(" %u", o->advskew[i]);
+	printf("\n");
+}
+
+static void sim_trace(
+	void *context, const struct world *w, uint8_t node, const struct election_trace *line)
+{
+	char group[8] = "-";
+
+	(void)context;
+	if (line->group != ELECTION_ALL)
+		snprintf(group, sizeof(group), "g%u", line->group);
+	printf("[%12.6f] fw%u %s > %s -> %s\n", (double)w->now / 1e6, node + 1, group, line->fact,
+		line->decision);
+}
+
+/* sim_heal: every fault is over by its own end; what lingers by itself is put right. */
+static void sim_heal(struct world *w)
+{
+	for (uint8_t node = 0; node < w->options.nodes; node++) {
+		world_resume(w, node);
+		if (!w->nodes[node].up)
+			world_boot(w, node, false);
+		if (w->nodes[node].election.maintenance)
+			world_maintenance(w, node, false, false, 0);
+	}
+}
+
+/* sim_run: one world. skip: faults to leave out, or NULL. */
+static void sim_run(
+	const struct world_options *options, const bool *skip, bool trace, struct sim_result *ret)
+{
+	struct world *w = world_new(options);
+	int64_t end = options->seconds * 1000000, heal = end * 2 / 3;
+	const char *failure;
+
+	if (trace)
+		w->trace = sim_trace;
+	faults_make(w, 2000000, heal);
+	for (uint32_t i = 0; skip && i < w->fault_count; i++)
+		w->faults[i].skipped = skip[i];
+	faults_schedule(w);
+	for (uint32_t i = 0; trace && i < w->fault_count; i++) {
+		char text[160];
+
+		if (!w->faults[i].skipped)
+			printf("fault %s\n", faults_render(w, i, text, sizeof(text)));
+	}
+	for (uint8_t node = 0; node < options->nodes; node++) {
+		world_run(w, w->now + rng_below(&w->rng, 500000));
+		world_boot(w, node, false);
+	}
+	world_run(w, heal + 3000000);
+	if (!checks_failure(w)) {
+		sim_heal(w);
+		world_run(w, end);
+	}
+	if (!checks_failure(w))
+		checks_converged(w);
+	failure = checks_failure(w);
+	memset(ret, 0, sizeof(*ret));
+	snprintf(ret->failure, sizeof(ret->failure), "%s", failure ? failure : "");
+	ret->steps = w->steps;
+	ret->delivered = w->delivered;
+	ret->faults = w->fault_count;
+	ret->failed_at = w->now;
+	world_free(w);
+}
+
+/* sim_shrink: leaves out every fault without which it still fails. */
+static void sim_shrink(const struct world_options *options, const struct sim_result *first)
+{
+	bool *skip = calloc(first->faults + 1u, sizeof(*skip));
+	struct sim_result result, last = *first;
+	bool again = true;
+	int runs = 0;
+
+	CHECK(skip);
+	while (again && runs < 400) {
+		again = false;
+		for (uint32_t i = first->faults; i-- > 0 && runs < 400;) {
+			if (skip[i])
+				continue;
+			skip[i] = true;
+			runs++;
+			sim_run(options, skip, false, &result);
+			if (result.failure[0]) {
+				last = result;
+				again = true;
+			} else {
+				skip[i] = false;
+			}
+		}
+	}
+	printf("shrunk in %d runs to: %s\n", runs, last.failure);
+	sim_run(options, skip, true, &result);
+	printf("FAILED: %s\n", result.failure);
+	free(skip);
+}
+
+static int sim_one(uint64_t seed, int64_t seconds, bool trace, bool shrink)
+{
+	struct world_options options;
+	struct sim_result result;
+
+	sim_options(seed, seconds, &options);
+	if (trace)
+		sim_print_options(&options);
+	sim_run(&options, NULL, trace, &result);
+	if (!result.failure[0])
+		return 0;
+	sim_print_options(&options);
+	printf("FAILED: %s\n", result.failure);
+	if (shrink)
+		sim_shrink(&options, &result);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option known[] = {{"seeds", 1, 0, 'n'}, {"first", 1, 0, 'f'},
+		{"seconds", 1, 0, 's'}, {"seed", 1, 0, 'o'}, {"trace", 0, 0, 't'},
+		{"no-shrink", 0, 0, 'x'}, {"keep-going", 0, 0, 'k'}, {0}};
+	uint64_t seeds = 0, first = 1, one = 0;
+	int64_t seconds = 60;
+	bool trace = false, shrink = true, keep_going = false;
+	int c, failed = 0;
+	clock_t start = clock();
+
+	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (c) {
+		case 'n':
+			seeds = strtoull(optarg, NULL, 10);
+			break;
+		case 'f':
+			first = strtoull(optarg, NULL, 10);
+			break;
+		case 's':
+			seconds = strtoll(optarg, NULL, 10);
+			break;
+		case 'o':
+			one = strtoull(optarg, NULL, 10);
+			break;
+		case 't':
+			trace = true;
+			break;
+		case 'x':
+			shrink = false;
+			break;
+		case 'k':
+			keep_going = true;
+			break;
+		default:
+			return 2;
+		}
+	}
+	if ((seeds == 0) == (one == 0) || seconds < 10) {
+		fprintf(stderr, "sim --seeds N [--first S] | --seed S [--trace]  [--seconds 60] "
+				"[--no-shrink] [--keep-going]\n");
+		return 2;
+	}
+	if (one)
+		return sim_one(one, seconds, trace, shrink && !trace);
+	for (uint64_t seed = first; seed < first + seeds && (!failed || keep_going); seed++)
+		failed += sim_one(seed, seconds, false, shrink && !keep_going);
+	printf("%llu seeds x %lld s, %d failed, %.1f s of CPU\n", (unsigned long long)seeds,
+		(long long)seconds, failed, (double)(clock() - start) / CLOCKS_PER_SEC);
+	return failed ? 1 : 0;
+}
