@@ -248,6 +248,8 @@ void checks_transition(struct world *w, uint8_t node, const struct election_acti
 		if (action->reason == REASON_MASTER_DEAD)
 			checks_dead(w, node, action->group);
 	}
+	if (action->new_state == GROUP_STATE_DEMOTING)
+		g->was_master = action->old_state == GROUP_STATE_MASTER;
 	if (action->term.number > g->term_promised)
 		g->term_promised = action->term.number;
 }
@@ -255,7 +257,9 @@ void checks_transition(struct world *w, uint8_t node, const struct election_acti
 /* (f) */
 void checks_withdrawn(struct world *w, uint8_t node, uint8_t group, uint8_t to, enum reason why)
 {
-	if (why == REASON_DUAL_MASTER || why == REASON_LATE_CLOCK || to == 0)
+	/* Only hand-overs: an aborted candidate gives way to a claim, not to a master. */
+	if (why == REASON_DUAL_MASTER || why == REASON_LATE_CLOCK || to == 0 ||
+		!w->nodes[node].groups[group].was_master)
 		return;
 	for (uint8_t m = 0; m < w->options.nodes; m++) {
 		const struct world_node *n = &w->nodes[m];

@@ -329,6 +329,25 @@ void world_step_node(struct world *w, uint8_t node, struct election_event *event
 		world_timer(w, node);
 }
 
+/* world_deliver_note: for check (e). What an earlier advert on the same path has overtaken proves
+ * no life. */
+static void world_deliver_note(struct world *w, uint8_t node, uint8_t path, uint8_t sender,
+	uint8_t group, const struct advert *advert)
+{
+	struct world_node *n = &w->nodes[node];
+	uint64_t *highest = &n->accepted_counter[sender][path][group];
+
+	if (n->accepted_epoch[sender] != advert->epoch) {
+		memset(n->accepted_counter[sender], 0, sizeof(n->accepted_counter[sender]));
+		n->accepted_epoch[sender] = advert->epoch;
+	}
+	if (advert->counter <= *highest)
+		return;
+	*highest = advert->counter;
+	n->accepted_at[sender][group] = advert->state == GROUP_STATE_MASTER ? w->now : -1;
+	n->accepted_interval[sender][group] = advert->interval_us;
+}
+
 static void world_deliver(struct world *w, uint8_t node, uint8_t path, uint32_t slot)
 {
 	struct world_node *n = &w->nodes[node];
@@ -351,11 +370,8 @@ static void world_deliver(struct world *w, uint8_t node, uint8_t path, uint32_t 
 	for (uint8_t s = 0; s < w->options.nodes; s++)
 		for (uint8_t g = 0; g < w->options.groups; g++)
 			if (w->configs[s].own.id == advert.sender &&
-				w->configs[s].groups[g].tag == advert.group_tag) {
-				n->accepted_at[s][g] =
-					advert.state == GROUP_STATE_MASTER ? w->now : -1;
-				n->accepted_interval[s][g] = advert.interval_us;
-			}
+				w->configs[s].groups[g].tag == advert.group_tag)
+				world_deliver_note(w, node, path, s, g, &advert);
 }
 
 static void world_arrive(struct world *w, const struct world_event *event)
@@ -391,31 +407,23 @@ static void world_drop_held(struct world *w, uint8_t node)
 	n->held_count = 0;
 }
 
-static void world_boot_ports(struct world *w, uint8_t node)
+/* world_ports: what the kernel says of the carriers, to a process that boots or wakes. */
+static void world_ports(struct world *w, uint8_t node)
 {
 	for (uint8_t path = 0; path < w->path_count; path++) {
-		struct election_event event = {
-			.type = ELECTION_EVENT_CARRIER, .path = path, .up = false};
+		struct election_event event = {.type = ELECTION_EVENT_CARRIER, .path = path};
 
-		if (w->nodes[node].carrier_off[path] > 0)
-			world_step_node(w, node, &event);
+		event.up = w->nodes[node].carrier_off[path] == 0;
+		world_step_node(w, node, &event);
 	}
 }
 
 static void world_trace(void *context, const struct election_trace *line)
 {
-	struct {
-		struct world *w;
-		uint8_t node;
-	} *who = context;
+	const struct world_node *n = context;
 
-	who->w->trace(who->w->trace_context, who->w, who->node, line);
+	n->world->trace(n->world->trace_context, n->world, n->index, line);
 }
-
-static struct world_trace_who {
-	struct world *w;
-	uint8_t node;
-} world_trace_who[WORLD_NODES_MAX];
 
 void world_boot(struct world *w, uint8_t node, bool with_state)
 {
@@ -434,12 +442,12 @@ void world_boot(struct world *w, uint8_t node, bool with_state)
 	n->boot_at = w->now;
 	n->life++;
 	election_init(&n->election, config, rng_next(&w->rng) | 1, world_node_now(w, node));
-	if (w->trace) {
-		world_trace_who[node].w = w;
-		world_trace_who[node].node = node;
-		election_set_trace(&n->election, world_trace, &world_trace_who[node]);
-	}
+	n->world = w;
+	n->index = node;
+	if (w->trace)
+		election_set_trace(&n->election, world_trace, n);
 	memset(n->accepted_at, 0xff, sizeof(n->accepted_at));
+	memset(n->accepted_epoch, 0, sizeof(n->accepted_epoch));
 	for (uint8_t g = 0; g < w->options.groups; g++) {
 		n->groups[g].holds = false;
 		n->groups[g].stage++;
@@ -447,7 +455,7 @@ void world_boot(struct world *w, uint8_t node, bool with_state)
 	}
 	world_disturb(w, node);
 	world_timer(w, node);
-	world_boot_ports(w, node);
+	world_ports(w, node);
 }
 
 static void world_resign(struct world *w, uint8_t node)
@@ -519,6 +527,7 @@ void world_resume(struct world *w, uint8_t node)
 	}
 	n->held_count = 0;
 	world_timer(w, node);
+	world_ports(w, node);
 }
 
 static void world_guard(struct world *w, const struct world_event *event)

@@ -94,10 +94,15 @@ struct world_group {
 	int64_t lost_at;   /* last time a fault took the group away from here */
 	uint8_t fail_next; /* promotions that will fail */
 	uint64_t term_promised;
+	bool was_master; /* before the demotion under way */
 };
+
+struct world;
 
 struct world_node {
 	struct election election;
+	struct world *world;
+	uint8_t index;
 	bool up, paused, pause_drops, stopping;
 	uint32_t life;
 	int64_t boot_at;
@@ -120,6 +125,8 @@ struct world_node {
 	int64_t accepted_at[WORLD_NODES_MAX]
 			   [WORLD_GROUPS_MAX]; /* last advert as master, by sender */
 	int64_t accepted_interval[WORLD_NODES_MAX][WORLD_GROUPS_MAX];
+	uint64_t accepted_epoch[WORLD_NODES_MAX];
+	uint64_t accepted_counter[WORLD_NODES_MAX][WORLD_PATHS_MAX][WORLD_GROUPS_MAX];
 };
 
 struct fault;
