@@ -1,0 +1,936 @@
+#include "syncd/core/engine.h"
+
+#include "common/check.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PROTO_TCP 6
+
+static const char *const engine_drop_names[] = {
+	[ENGINE_DROP_NONE] = "NONE",
+	[ENGINE_DROP_UNKNOWN_GROUP] = "UNKNOWN_GROUP",
+	[ENGINE_DROP_NOT_SOURCE] = "NOT_SOURCE",
+	[ENGINE_DROP_STALE] = "STALE",
+	[ENGINE_DROP_BACKWARDS] = "BACKWARDS",
+	[ENGINE_DROP_PARTIAL] = "PARTIAL",
+	[ENGINE_DROP_TABLE_FULL] = "TABLE_FULL",
+	[ENGINE_DROP_NO_SUCH_FLOW] = "NO_SUCH_FLOW",
+	[ENGINE_DROP_KERNEL_CLASH] = "KERNEL_CLASH",
+	[ENGINE_DROP_KERNEL_FULL] = "KERNEL_FULL",
+	[ENGINE_DROP_KERNEL_OTHER] = "KERNEL_OTHER",
+};
+_Static_assert(ARRAY_LEN(engine_drop_names) == ENGINE_DROP_COUNT, "a name for every drop");
+
+const char *engine_drop_name(enum engine_drop drop)
+{
+	return (unsigned int)drop < ENGINE_DROP_COUNT ? engine_drop_names[drop] : "?";
+}
+
+static bool bit_get(const uint64_t *bits, uint32_t slot)
+{
+	return bits[slot / 64] >> slot % 64 & 1;
+}
+
+static void bit_set(uint64_t *bits, uint32_t slot)
+{
+	bits[slot / 64] |= UINT64_C(1) << slot % 64;
+}
+
+static void bit_clear(uint64_t *bits, uint32_t slot)
+{
+	bits[slot / 64] &= ~(UINT64_C(1) << slot % 64);
+}
+
+static size_t bits_bytes(uint32_t capacity)
+{
+	return ((size_t)capacity + 63) / 64 * sizeof(uint64_t);
+}
+
+uint32_t engine_seconds(mono_t now)
+{
+	/* One second ahead, so that 0 is never "now" and "passed" stays expressible. */
+	return (uint32_t)(now.us / 1000000) + 1;
+}
+
+/* ---- life ---- */
+
+static size_t engine_dirty_bytes(uint32_t capacity)
+{
+	return (dirty_bytes(capacity) + 7) & ~(size_t)7;
+}
+
+size_t engine_bytes(uint32_t capacity, uint8_t peer_count)
+{
+	size_t consumer = engine_dirty_bytes(capacity) + 2 * bits_bytes(capacity);
+
+	return table_bytes(capacity) + (peer_count + 1u) * consumer +
+	       peer_count * bits_bytes(capacity);
+}
+
+static uint8_t *engine_init_consumer(struct engine *e, uint8_t consumer, uint8_t *at)
+{
+	uint32_t capacity = e->config.capacity;
+	struct engine_consumer *c = &e->consumers[consumer];
+
+	dirty_init(&c->dirty, at, capacity);
+	at += engine_dirty_bytes(capacity);
+	c->known = (uint64_t *)at;
+	at += bits_bytes(capacity);
+	c->recreate = (uint64_t *)at;
+	at += bits_bytes(capacity);
+	if (consumer != SYNC_CONSUMER_KERNEL) {
+		e->seen[consumer] = (uint64_t *)at;
+		at += bits_bytes(capacity);
+	}
+	return at;
+}
+
+void engine_init(struct engine *e, const struct engine_config *config, void *memory)
+{
+	uint8_t *at = memory;
+
+	CHECK(config->peer_count <= LIMIT_PEERS && config->group_count <= LIMIT_GROUPS);
+	CHECK(config->group_count > 0 && config->self > 0);
+	memset(e, 0, sizeof(*e));
+	e->config = *config;
+	e->sequence = config->first_sequence;
+	table_init(&e->table, at, config->capacity, config->seed);
+	at += table_bytes(config->capacity);
+	for (uint8_t peer = 0; peer < config->peer_count; peer++)
+		at = engine_init_consumer(e, peer, at);
+	at = engine_init_consumer(e, SYNC_CONSUMER_KERNEL, at);
+	CHECK((size_t)(at - (uint8_t *)memory) ==
+		engine_bytes(config->capacity, config->peer_count));
+	e->consumers[SYNC_CONSUMER_KERNEL].attached = true;
+	for (uint8_t group = 0; group < config->group_count; group++) {
+		e->groups[group].tag = config->group_tags[group];
+		e->groups[group].tail_peer = -1;
+	}
+}
+
+int engine_group_index(const struct engine *e, uint32_t tag)
+{
+	for (uint8_t group = 0; group < e->config.group_count; group++)
+		if (e->groups[group].tag == tag)
+			return group;
+	return -1;
+}
+
+static enum engine_drop engine_count(struct engine *e, enum engine_drop drop)
+{
+	e->drops[drop]++;
+	return drop;
+}
+
+/* ---- roles ---- */
+
+void engine_set_role(struct engine *e, uint8_t group, enum syncmsg_role role, uint32_t term,
+	uint8_t term_owner, int tail_peer, mono_t now)
+{
+	struct engine_group *g = &e->groups[group];
+
+	CHECK(group < e->config.group_count && tail_peer < (int)e->config.peer_count);
+	if (g->role != role)
+		g->turn++;
+	g->role = role;
+	g->term = term;
+	g->term_owner = term_owner;
+	g->tail_peer = -1;
+	if (role == SYNCMSG_ROLE_ACTIVE && tail_peer >= 0) {
+		g->tail_peer = (int8_t)tail_peer;
+		g->tail_until = mono_add(now, dur_ms(SYNC_TAIL_MS));
+	}
+}
+
+void engine_tail_ended(struct engine *e, uint8_t group)
+{
+	e->groups[group].tail_peer = -1;
+}
+
+void engine_set_claim(struct engine *e, uint8_t peer, uint8_t group, struct engine_claim claim)
+{
+	CHECK(peer < e->config.peer_count && group < e->config.group_count);
+	e->groups[group].claims[peer] = claim;
+}
+
+int engine_source(const struct engine *e, uint8_t group)
+{
+	const struct engine_group *g = &e->groups[group];
+	int best = -1;
+
+	if (g->role != SYNCMSG_ROLE_STANDBY)
+		return -1;
+	for (uint8_t peer = 0; peer < e->config.peer_count; peer++) {
+		const struct engine_claim *claim = &g->claims[peer];
+
+		if (claim->role != SYNCMSG_ROLE_ACTIVE)
+			continue;
+		if (best < 0 || claim->term > g->claims[best].term ||
+			(claim->term == g->claims[best].term &&
+				claim->term_owner > g->claims[best].term_owner))
+			best = peer;
+	}
+	return best;
+}
+
+bool engine_any_active(const struct engine *e)
+{
+	for (uint8_t group = 0; group < e->config.group_count; group++)
+		if (e->groups[group].role == SYNCMSG_ROLE_ACTIVE)
+			return true;
+	return false;
+}
+
+/* ---- records and who is told ---- */
+
+static struct engine_consumer *engine_kernel(struct engine *e)
+{
+	return &e->consumers[SYNC_CONSUMER_KERNEL];
+}
+
+bool engine_kernel_has(const struct engine *e, uint32_t slot)
+{
+	return bit_get(e->consumers[SYNC_CONSUMER_KERNEL].known, slot);
+}
+
+/* engine_clear_slot: a fresh slot is known to nobody. */
+static void engine_clear_slot(struct engine *e, uint32_t slot)
+{
+	for (uint8_t peer = 0; peer < e->config.peer_count; peer++) {
+		bit_clear(e->consumers[peer].known, slot);
+		bit_clear(e->consumers[peer].recreate, slot);
+		bit_clear(e->seen[peer], slot);
+	}
+	bit_clear(engine_kernel(e)->known, slot);
+	bit_clear(engine_kernel(e)->recreate, slot);
+}
+
+static uint32_t engine_add(struct engine *e, const struct flow *flow, uint8_t group, mono_t now)
+{
+	uint32_t slot = table_add(&e->table, flow, group, engine_seconds(now));
+
+	e->table_full = slot == TABLE_NONE;
+	if (slot == TABLE_NONE)
+		return slot;
+	engine_clear_slot(e, slot);
+	e->groups[group].flow_count++;
+	return slot;
+}
+
+static void engine_store(
+	struct engine *e, uint32_t slot, const struct flow *flow, uint8_t group, mono_t now)
+{
+	e->groups[table_at(&e->table, slot)->group].flow_count--;
+	e->groups[group].flow_count++;
+	if (!table_store(&e->table, slot, flow, group, engine_seconds(now)))
+		e->table_full = true;
+}
+
+/* engine_release: a dead record goes when nobody is left to be told. */
+static void engine_release(struct engine *e, uint32_t slot)
+{
+	struct table_record *record = table_at(&e->table, slot);
+
+	if (!(record->flags & TABLE_FLAG_DEAD))
+		return;
+	for (uint8_t peer = 0; peer < e->config.peer_count; peer++)
+		if (dirty_has(&e->consumers[peer].dirty, slot))
+			return;
+	if (dirty_has(&engine_kernel(e)->dirty, slot))
+		return;
+	e->groups[record->group].flow_count--;
+	table_remove(&e->table, slot);
+	e->table_full = false;
+}
+
+/* engine_tell_peers: a change of our kernel, for every peer with a session. A delete matters only
+ * to those who know the flow. */
+static void engine_tell_peers(struct engine *e, uint32_t slot)
+{
+	bool dead = table_at(&e->table, slot)->flags & TABLE_FLAG_DEAD;
+
+	for (uint8_t peer = 0; peer < e->config.peer_count; peer++) {
+		struct engine_consumer *c = &e->consumers[peer];
+
+		if (c->attached && (!dead || bit_get(c->known, slot)))
+			(void)dirty_add(&c->dirty, slot); /* there already: coalesced */
+	}
+}
+
+/* engine_tell_kernel: a change of the source, for our kernel. */
+static void engine_tell_kernel(struct engine *e, uint32_t slot)
+{
+	const struct table_record *record = table_at(&e->table, slot);
+	bool dead = record->flags & TABLE_FLAG_DEAD;
+	bool inject = e->config.warm || e->groups[record->group].role == SYNCMSG_ROLE_ACTIVE;
+
+	if (bit_get(engine_kernel(e)->known, slot) || (inject && !dead))
+		(void)dirty_add(&engine_kernel(e)->dirty, slot); /* there already: coalesced */
+}
+
+/* engine_reincarnate: the slot's flow is another one with the same tuple from now on. */
+static void engine_reincarnate(struct engine *e, uint32_t slot)
+{
+	struct table_record *record = table_at(&e->table, slot);
+
+	for (uint8_t peer = 0; peer < e->config.peer_count; peer++)
+		if (bit_get(e->consumers[peer].known, slot))
+			bit_set(e->consumers[peer].recreate, slot);
+	if (bit_get(engine_kernel(e)->known, slot))
+		bit_set(engine_kernel(e)->recreate, slot);
+	record->flags &= (uint8_t) ~(TABLE_FLAG_DEAD | TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL |
+				     TABLE_FLAG_ADOPTED | TABLE_FLAG_RETRY_1 | TABLE_FLAG_RETRY_2);
+}
+
+static void engine_kill(struct engine *e, uint32_t slot, const struct flow_stamp *stamp)
+{
+	struct table_record *record = table_at(&e->table, slot);
+
+	record->flags |= TABLE_FLAG_DEAD;
+	record->sequence = stamp->sequence;
+	record->term = stamp->term;
+	record->life = stamp->life;
+	record->owner = stamp->owner;
+}
+
+static bool engine_other_incarnation(const struct engine *e, uint32_t slot, const struct flow *flow)
+{
+	const struct table_record *record = &e->table.records[slot];
+
+	/* Ids are comparable within one kernel's life alone. */
+	return (flow->has & FLOW_HAS_ID) && (record->has & FLOW_HAS_ID) && record->id != flow->id &&
+	       record->owner == flow->stamp.owner && record->life == flow->stamp.life;
+}
+
+/* ---- our kernel as the source ---- */
+
+static struct flow_stamp engine_stamp(struct engine *e, uint8_t group)
+{
+	return (struct flow_stamp){.term = e->groups[group].term,
+		.owner = e->config.self,
+		.life = e->config.life,
+		.sequence = ++e->sequence};
+}
+
+/* engine_kernel_changed: whether a dumped entry says anything new; timeouts are no change. */
+static bool engine_kernel_changed(const struct flow *before, const struct flow *after)
+{
+	return (after->has & ~before->has & ~(uint32_t)FLOW_HAS_ID) ||
+	       before->status != after->status || before->mark != after->mark ||
+	       before->tcp_state != after->tcp_state ||
+	       memcmp(before->tcp_flags, after->tcp_flags, 2) != 0 ||
+	       memcmp(before->tcp_wscale, after->tcp_wscale, 2) != 0 ||
+	       before->sctp_state != after->sctp_state ||
+	       memcmp(before->labels, after->labels, sizeof(before->labels)) != 0 ||
+	       memcmp(before->seqadj, after->seqadj, sizeof(before->seqadj)) != 0;
+}
+
+/* engine_still_held: whether a timeout that our kernel tells is the one that injection gave it. */
+static bool engine_still_held(const struct table_record *record, uint32_t timeout_s, uint32_t now_s)
+{
+	int64_t expected = (int64_t)record->expires_s - now_s;
+
+	if (!(record->flags & TABLE_FLAG_HELD))
+		return false;
+	expected = (expected > 0 ? expected : 0) + SYNC_HOLD_S - timeout_s;
+	return expected >= -(int64_t)SYNC_HOLD_SLACK_S && expected <= (int64_t)SYNC_HOLD_SLACK_S;
+}
+
+/* engine_kernel_filter: what we put into our kernel ourselves is not the flow's own. */
+static void engine_kernel_filter(
+	struct table_record *record, struct flow *flow, const struct flow *before, uint32_t now_s)
+{
+	if (record->flags & TABLE_FLAG_LIBERAL) {
+		flow->tcp_flags[0] &= (uint8_t)~FLOW_TCP_BE_LIBERAL;
+		flow->tcp_flags[1] &= (uint8_t)~FLOW_TCP_BE_LIBERAL;
+	}
+	if (!(flow->has & FLOW_HAS_TIMEOUT))
+		return;
+	if (engine_still_held(record, flow->timeout_s, now_s))
+		flow->timeout_s = before->timeout_s;
+	else
+		record->flags &= (uint8_t)~TABLE_FLAG_HELD;
+}
+
+static void engine_kernel_update(struct engine *e, mono_t now, uint32_t slot,
+	const struct flow *flow, uint8_t group, bool from_dump)
+{
+	struct table_record *record = table_at(&e->table, slot);
+	uint32_t now_s = engine_seconds(now);
+	uint32_t expires_s = record->expires_s;
+	struct flow before, after, news = *flow;
+
+	table_load(&e->table, slot, now_s, &before);
+	engine_kernel_filter(record, &news, &before, now_s);
+	after = before;
+	flow_merge(&after, &news);
+	bit_set(engine_kernel(e)->known, slot);
+	if (from_dump && !engine_kernel_changed(&before, &after)) {
+		/* Nothing new but the time left; it travels only when it has moved far. The id
+		 * stays the one that belongs to the stamp. */
+		after.id = before.id;
+		engine_store(e, slot, &after, group, now);
+		if (record->expires_s > expires_s &&
+			record->expires_s - expires_s > SYNC_REFRESH_DRIFT_S)
+			engine_tell_peers(e, slot);
+		return;
+	}
+	after.stamp = engine_stamp(e, group);
+	engine_store(e, slot, &after, group, now);
+	engine_tell_peers(e, slot);
+}
+
+uint32_t engine_kernel_upsert(
+	struct engine *e, mono_t now, const struct flow *flow, uint8_t group, bool from_dump)
+{
+	struct flow mine = *flow;
+	uint32_t slot;
+
+	CHECK(group < e->config.group_count);
+	if (e->groups[group].role != SYNCMSG_ROLE_ACTIVE)
+		return TABLE_NONE;
+	e->kernel_events++;
+	slot = table_find(&e->table, flow);
+	if (slot == TABLE_NONE) {
+		mine.stamp = engine_stamp(e, group);
+		slot = engine_add(e, &mine, group, now);
+		if (slot == TABLE_NONE) {
+			engine_count(e, ENGINE_DROP_TABLE_FULL);
+			return slot;
+		}
+		bit_set(engine_kernel(e)->known, slot);
+		engine_tell_peers(e, slot);
+		return slot;
+	}
+	mine.stamp = (struct flow_stamp){.owner = e->config.self, .life = e->config.life};
+	if (table_at(&e->table, slot)->flags & TABLE_FLAG_DEAD ||
+		engine_other_incarnation(e, slot, &mine)) {
+		engine_reincarnate(e, slot);
+		mine.stamp = engine_stamp(e, group);
+		engine_store(e, slot, &mine, group, now);
+		bit_set(engine_kernel(e)->known, slot);
+		bit_clear(engine_kernel(e)->recreate, slot);
+		engine_tell_peers(e, slot);
+		return slot;
+	}
+	engine_kernel_update(e, now, slot, flow, group, from_dump);
+	return slot;
+}
+
+void engine_kernel_destroy(struct engine *e, mono_t now, const struct flow *flow)
+{
+	uint32_t slot = table_find(&e->table, flow);
+	struct table_record *record;
+	struct flow mine = *flow;
+	struct flow_stamp stamp;
+
+	(void)now; /* a delete has no time of its own */
+	if (slot == TABLE_NONE)
+		return;
+	record = table_at(&e->table, slot);
+	mine.stamp = (struct flow_stamp){.owner = e->config.self, .life = e->config.life};
+	if (record->flags & TABLE_FLAG_DEAD ||
+		e->groups[record->group].role != SYNCMSG_ROLE_ACTIVE ||
+		engine_other_incarnation(e, slot, &mine))
+		return; /* the latter: the end of an earlier flow, told late */
+	e->kernel_events++;
+	stamp = engine_stamp(e, record->group);
+	engine_kill(e, slot, &stamp);
+	bit_clear(engine_kernel(e)->known, slot);
+	bit_clear(engine_kernel(e)->recreate, slot);
+	engine_tell_peers(e, slot);
+	engine_release(e, slot);
+}
+
+void engine_adopt(struct engine *e, mono_t now, const struct flow *flow, uint8_t group)
+{
+	uint32_t slot = table_find(&e->table, flow);
+	struct flow mine = *flow;
+	bool fresh = slot == TABLE_NONE;
+
+	if (fresh) {
+		mine.stamp = (struct flow_stamp){0};
+		mine.has &= ~(uint32_t)FLOW_HAS_ID; /* this kernel's, not the source's */
+		mine.id = 0;
+		mine.timeout_s = flow->timeout_s > SYNC_HOLD_S ? flow->timeout_s - SYNC_HOLD_S : 0;
+		slot = engine_add(e, &mine, group, now);
+	}
+	if (slot == TABLE_NONE) {
+		engine_count(e, ENGINE_DROP_TABLE_FULL);
+		return;
+	}
+	bit_set(engine_kernel(e)->known, slot);
+	if (fresh)
+		table_at(&e->table, slot)->flags |=
+			TABLE_FLAG_ADOPTED | TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL;
+}
+
+/* ---- our kernel as a consumer ---- */
+
+/* engine_op_dress: what the kernel shall get instead of what the source has. */
+static void engine_op_dress(struct engine *e, struct table_record *record, struct engine_op *op)
+{
+	struct flow *flow = &op->flow;
+	bool standby = e->groups[record->group].role != SYNCMSG_ROLE_ACTIVE;
+
+	op->liberal = false;
+	if (flow->orig.proto == PROTO_TCP) {
+		/* The kernel would drop replies of a state NONE (facts 2.5); an offloaded flow is
+		 * dumped without one (facts 2.1). */
+		if (!(flow->has & FLOW_HAS_TCP)) {
+			flow->has |= FLOW_HAS_TCP;
+			flow->tcp_state = FLOW_TCP_ESTABLISHED;
+		}
+		op->liberal = true;
+	}
+	if (standby)
+		flow->timeout_s += SYNC_HOLD_S;
+	else if (flow->timeout_s == 0)
+		flow->timeout_s = 1;
+	record->flags &= (uint8_t) ~(TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL | TABLE_FLAG_ADOPTED);
+	if (standby)
+		record->flags |= TABLE_FLAG_HELD;
+	if (op->liberal && !(flow->tcp_flags[0] & flow->tcp_flags[1] & FLOW_TCP_BE_LIBERAL))
+		record->flags |= TABLE_FLAG_LIBERAL;
+}
+
+/* engine_op_make: turns one dirty slot into an operation; false when there is nothing to do. */
+static bool engine_op_make(struct engine *e, mono_t now, uint32_t slot, struct engine_op *op)
+{
+	struct engine_consumer *kernel = engine_kernel(e);
+	struct table_record *record = table_at(&e->table, slot);
+	bool known = bit_get(kernel->known, slot);
+
+	op->slot = slot;
+	table_load(&e->table, slot, engine_seconds(now), &op->flow);
+	if (record->flags & TABLE_FLAG_DEAD || bit_get(kernel->recreate, slot)) {
+		bool again = !(record->flags & TABLE_FLAG_DEAD);
+
+		bit_clear(kernel->known, slot);
+		bit_clear(kernel->recreate, slot);
+		op->type = ENGINE_OP_DELETE;
+		if (again)
+			(void)dirty_add(&kernel->dirty, slot); /* then the create */
+		else
+			engine_release(e, slot);
+		return known;
+	}
+	op->type = known ? ENGINE_OP_UPDATE : ENGINE_OP_CREATE;
+	bit_set(kernel->known, slot);
+	engine_op_dress(e, record, op);
+	return true;
+}
+
+bool engine_op_next(struct engine *e, mono_t now, struct engine_op *ret_op)
+{
+	uint32_t slot;
+
+	if (e->kernel_full && !mono_reached(now, e->kernel_full_until))
+		return false;
+	while (dirty_take(&engine_kernel(e)->dirty, &slot)) {
+		if (!engine_op_make(e, now, slot, ret_op))
+			continue;
+		e->injected++;
+		return true;
+	}
+	return false;
+}
+
+/* engine_op_retry: once more, at the end of the set; at most SYNC_MASTER_RETRIES times in a row.
+ * The count lives in two flag bits. */
+static bool engine_op_retry(struct engine *e, uint32_t slot)
+{
+	struct table_record *record = table_at(&e->table, slot);
+	unsigned int count = (record->flags & TABLE_FLAG_RETRY_1 ? 1u : 0u) +
+			     (record->flags & TABLE_FLAG_RETRY_2 ? 2u : 0u);
+
+	if (count >= SYNC_MASTER_RETRIES)
+		return false;
+	count++;
+	record->flags &= (uint8_t) ~(TABLE_FLAG_RETRY_1 | TABLE_FLAG_RETRY_2);
+	record->flags |= (uint8_t)((count & 1 ? TABLE_FLAG_RETRY_1 : 0) |
+				   (count & 2 ? TABLE_FLAG_RETRY_2 : 0));
+	(void)dirty_add(&engine_kernel(e)->dirty, slot); /* it was just taken out */
+	return true;
+}
+
+/* engine_op_strip: parts that this kernel does not take are left out rather than losing the flow.
+ */
+static bool engine_op_strip(struct engine *e, uint32_t slot, uint32_t parts)
+{
+	struct table_record *record = table_at(&e->table, slot);
+
+	if (!(record->has & parts))
+		return false;
+	record->has &= (uint16_t)~parts;
+	(void)dirty_add(&engine_kernel(e)->dirty, slot); /* it was just taken out */
+	return true;
+}
+
+static enum engine_drop engine_op_failed_create(struct engine *e, uint32_t slot, int error)
+{
+	struct engine_consumer *kernel = engine_kernel(e);
+
+	switch (error) {
+	case EOPNOTSUPP:
+		/* A flow with NAT that exists already (it becomes an update), or a helper that this
+		 * kernel does not have (then the update finds nothing, and we are here again). */
+		if (table_at(&e->table, slot)->flags & TABLE_FLAG_RETRY_1 &&
+			engine_op_strip(e, slot, FLOW_HAS_HELPER))
+			return ENGINE_DROP_NONE;
+		if (engine_op_retry(e, slot)) {
+			bit_set(kernel->known, slot);
+			return ENGINE_DROP_NONE;
+		}
+		return ENGINE_DROP_KERNEL_OTHER;
+	case ENOENT: /* its master is not there (yet) */
+		if (engine_op_retry(e, slot) || engine_op_strip(e, slot, FLOW_HAS_MASTER))
+			return ENGINE_DROP_NONE;
+		return ENGINE_DROP_KERNEL_OTHER;
+	case EEXIST:
+		return ENGINE_DROP_KERNEL_CLASH;
+	default:
+		return ENGINE_DROP_KERNEL_OTHER;
+	}
+}
+
+static enum engine_drop engine_op_failed_update(struct engine *e, uint32_t slot, int error)
+{
+	switch (error) {
+	case ENOENT: /* expired, or evicted: create it */
+		return engine_op_retry(e, slot) ? ENGINE_DROP_NONE : ENGINE_DROP_KERNEL_OTHER;
+	case ENOSPC: /* labels without a label rule (facts 2.4) */
+		bit_set(engine_kernel(e)->known, slot);
+		if (engine_op_strip(e, slot, FLOW_HAS_LABELS))
+			return ENGINE_DROP_NONE;
+		return ENGINE_DROP_KERNEL_OTHER;
+	default:
+		bit_set(engine_kernel(e)->known, slot);
+		return ENGINE_DROP_KERNEL_OTHER;
+	}
+}
+
+void engine_op_failed(struct engine *e, mono_t now, const struct engine_op *op, int error)
+{
+	struct engine_consumer *kernel = engine_kernel(e);
+	enum engine_drop drop;
+
+	/* A delete that found nothing is done; its slot may be somebody else's by now. */
+	if (op->type == ENGINE_OP_DELETE) {
+		if (error != ENOENT)
+			engine_count(e, ENGINE_DROP_KERNEL_OTHER);
+		return;
+	}
+	if (!table_is_used(&e->table, op->slot) || dirty_has(&kernel->dirty, op->slot))
+		return; /* changed since: told anew anyway */
+	bit_clear(kernel->known, op->slot);
+	table_at(&e->table, op->slot)->flags &= (uint8_t) ~(TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL);
+	if (error == ENOMEM) {
+		e->kernel_full = true;
+		e->kernel_full_until = mono_add(now, dur_s(1));
+		(void)dirty_add(&kernel->dirty, op->slot); /* it was just taken out */
+		engine_count(e, ENGINE_DROP_KERNEL_FULL);
+		return;
+	}
+	if (op->type == ENGINE_OP_CREATE)
+		drop = engine_op_failed_create(e, op->slot, error);
+	else
+		drop = engine_op_failed_update(e, op->slot, error);
+	if (drop != ENGINE_DROP_NONE)
+		engine_count(e, drop);
+}
+
+void engine_kernel_room(struct engine *e)
+{
+	e->kernel_full = false;
+}
+
+void engine_inject_group(struct engine *e, uint8_t group)
+{
+	/* Flows with a master come in a second round. */
+	for (int round = 0; round < 2; round++)
+		for (uint32_t slot = 0; slot < e->table.high; slot++) {
+			const struct table_record *record = table_at(&e->table, slot);
+
+			if (table_is_used(&e->table, slot) && record->group == group &&
+				!(record->flags & TABLE_FLAG_DEAD) &&
+				!(record->has & FLOW_HAS_MASTER) == !round &&
+				!bit_get(engine_kernel(e)->known, slot))
+				(void)dirty_add(&engine_kernel(e)->dirty, slot); /* or is there */
+		}
+}
+
+/* ---- a peer as the source ---- */
+
+/* engine_peer_allowed: whose word about a group counts: the source's, and in a hand-over that of
+ * the old master until its end mark. */
+static enum engine_drop engine_peer_allowed(
+	struct engine *e, mono_t now, uint8_t peer, const struct flow *flow, int *ret_group)
+{
+	int group = engine_group_index(e, flow->group_tag);
+	struct engine_group *g;
+
+	if (group < 0)
+		return ENGINE_DROP_UNKNOWN_GROUP;
+	*ret_group = group;
+	g = &e->groups[group];
+	if (g->role == SYNCMSG_ROLE_ACTIVE && g->tail_peer == (int8_t)peer &&
+		!mono_reached(now, g->tail_until) && flow->stamp.term < g->term)
+		return ENGINE_DROP_NONE;
+	return engine_source(e, (uint8_t)group) == peer ? ENGINE_DROP_NONE : ENGINE_DROP_NOT_SOURCE;
+}
+
+static struct flow_stamp engine_record_stamp(const struct table_record *record)
+{
+	return (struct flow_stamp){.sequence = record->sequence,
+		.term = record->term,
+		.life = record->life,
+		.owner = record->owner};
+}
+
+/* engine_peer_restated: the source repeats what we have (a transfer, a refreshed timeout). Our
+ * kernel is told again only where its entry does not carry the hold, or is far off. */
+static void engine_peer_restated(
+	struct engine *e, mono_t now, uint32_t slot, const struct flow *flow, uint8_t group)
+{
+	struct table_record *record = table_at(&e->table, slot);
+	uint32_t now_s = engine_seconds(now);
+	int64_t moved = (int64_t)now_s + flow->timeout_s - record->expires_s;
+	bool fine = bit_get(engine_kernel(e)->known, slot) ? record->flags & TABLE_FLAG_HELD
+							   : !e->config.warm;
+
+	if (record->flags & TABLE_FLAG_DEAD)
+		return;
+	if (fine && moved <= (int64_t)SYNC_EXPIRY_JUMP_S && moved >= -(int64_t)SYNC_EXPIRY_JUMP_S)
+		return;
+	if (flow->has & FLOW_HAS_TIMEOUT) {
+		struct flow whole;
+
+		table_load(&e->table, slot, now_s, &whole);
+		whole.timeout_s = flow->timeout_s;
+		engine_store(e, slot, &whole, group, now);
+	}
+	engine_tell_kernel(e, slot);
+}
+
+static enum engine_drop engine_peer_change(
+	struct engine *e, mono_t now, uint32_t slot, const struct flow *flow, uint8_t group)
+{
+	struct table_record *record = table_at(&e->table, slot);
+	bool active = e->groups[group].role == SYNCMSG_ROLE_ACTIVE;
+	struct flow whole;
+
+	if (record->flags & TABLE_FLAG_DEAD || engine_other_incarnation(e, slot, flow)) {
+		if (!(flow->has & FLOW_HAS_REPLY))
+			return ENGINE_DROP_PARTIAL;
+		engine_reincarnate(e, slot);
+		engine_store(e, slot, flow, group, now);
+		engine_tell_kernel(e, slot);
+		return ENGINE_DROP_NONE;
+	}
+	if (active && (flow->has & FLOW_HAS_TCP) && (record->has & FLOW_HAS_TCP) &&
+		flow_tcp_rank(flow->tcp_state) <= flow_tcp_rank(record->tcp_state))
+		return ENGINE_DROP_BACKWARDS;
+	table_load(&e->table, slot, engine_seconds(now), &whole);
+	flow_merge(&whole, flow);
+	whole.stamp = flow->stamp;
+	engine_store(e, slot, &whole, group, now);
+	record->flags &= (uint8_t) ~(TABLE_FLAG_RETRY_1 | TABLE_FLAG_RETRY_2);
+	engine_tell_kernel(e, slot);
+	return ENGINE_DROP_NONE;
+}
+
+enum engine_drop engine_peer_upsert(
+	struct engine *e, mono_t now, uint8_t peer, const struct flow *flow)
+{
+	int group = -1, order;
+	enum engine_drop drop = engine_peer_allowed(e, now, peer, flow, &group);
+	struct flow_stamp ours;
+	uint32_t slot;
+
+	if (drop != ENGINE_DROP_NONE)
+		return engine_count(e, drop);
+	slot = table_find(&e->table, flow);
+	if (slot == TABLE_NONE) {
+		if (!(flow->has & FLOW_HAS_REPLY))
+			return engine_count(e, ENGINE_DROP_PARTIAL);
+		slot = engine_add(e, flow, (uint8_t)group, now);
+		if (slot == TABLE_NONE)
+			return engine_count(e, ENGINE_DROP_TABLE_FULL);
+		bit_set(e->seen[peer], slot);
+		engine_tell_kernel(e, slot);
+		return ENGINE_DROP_NONE;
+	}
+	bit_set(e->seen[peer], slot);
+	ours = engine_record_stamp(table_at(&e->table, slot));
+	order = flow_stamp_compare(&flow->stamp, &ours);
+	if (order < 0)
+		return engine_count(e, ENGINE_DROP_STALE);
+	if (order == 0) {
+		engine_peer_restated(e, now, slot, flow, (uint8_t)group);
+		return ENGINE_DROP_NONE;
+	}
+	drop = engine_peer_change(e, now, slot, flow, (uint8_t)group);
+	return drop == ENGINE_DROP_NONE ? drop : engine_count(e, drop);
+}
+
+enum engine_drop engine_peer_delete(
+	struct engine *e, mono_t now, uint8_t peer, const struct flow *flow)
+{
+	int group = -1;
+	enum engine_drop drop = engine_peer_allowed(e, now, peer, flow, &group);
+	struct flow_stamp ours;
+	uint32_t slot;
+
+	if (drop != ENGINE_DROP_NONE)
+		return engine_count(e, drop);
+	slot = table_find(&e->table, flow);
+	if (slot == TABLE_NONE || table_at(&e->table, slot)->flags & TABLE_FLAG_DEAD)
+		return engine_count(e, ENGINE_DROP_NO_SUCH_FLOW);
+	ours = engine_record_stamp(table_at(&e->table, slot));
+	if (flow_stamp_compare(&flow->stamp, &ours) < 0)
+		return engine_count(e, ENGINE_DROP_STALE);
+	engine_kill(e, slot, &flow->stamp);
+	engine_tell_kernel(e, slot);
+	if (e->groups[group].role == SYNCMSG_ROLE_ACTIVE)
+		engine_tell_peers(e, slot); /* a tail: third nodes hear it from us alone */
+	engine_release(e, slot);
+	return ENGINE_DROP_NONE;
+}
+
+void engine_transfer_begin(struct engine *e, uint8_t peer)
+{
+	memset(e->seen[peer], 0, bits_bytes(e->table.high));
+}
+
+uint32_t engine_transfer_end(struct engine *e, mono_t now, uint8_t peer, uint8_t group)
+{
+	uint32_t swept = 0;
+
+	(void)now;
+	for (uint32_t word = 0; word < (e->table.high + 63) / 64; word++) {
+		uint64_t unseen = e->table.used[word] & ~e->seen[peer][word];
+
+		for (; unseen; unseen &= unseen - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(unseen);
+			struct table_record *record = table_at(&e->table, slot);
+			struct flow_stamp stamp = engine_record_stamp(record);
+
+			/* Only what we injected ourselves; a flow that lives in our kernel in its
+			 * own right (of the time when we were master) ends by itself. */
+			if (record->group != group || record->flags & TABLE_FLAG_DEAD ||
+				(bit_get(engine_kernel(e)->known, slot) &&
+					!(record->flags & TABLE_FLAG_HELD)))
+				continue;
+			engine_kill(e, slot, &stamp);
+			engine_tell_kernel(e, slot);
+			engine_release(e, slot);
+			swept++;
+		}
+	}
+	return swept;
+}
+
+/* ---- a peer as a consumer ---- */
+
+void engine_attach(struct engine *e, uint8_t peer)
+{
+	struct engine_consumer *c = &e->consumers[peer];
+
+	CHECK(peer < e->config.peer_count);
+	memset(c->known, 0, bits_bytes(e->table.high));
+	memset(c->recreate, 0, bits_bytes(e->table.high));
+	c->attached = true;
+}
+
+void engine_detach(struct engine *e, uint8_t peer)
+{
+	struct engine_consumer *c = &e->consumers[peer];
+	uint32_t slot;
+
+	c->attached = false;
+	while (dirty_take(&c->dirty, &slot))
+		engine_release(e, slot);
+	for (uint8_t group = 0; group < e->config.group_count; group++)
+		e->groups[group].claims[peer] = (struct engine_claim){0};
+}
+
+bool engine_tell_next(struct engine *e, mono_t now, uint8_t peer, enum syncmsg_type *ret_type,
+	struct flow *ret_flow)
+{
+	struct engine_consumer *c = &e->consumers[peer];
+	uint32_t slot;
+
+	while (dirty_take(&c->dirty, &slot)) {
+		struct table_record *record = table_at(&e->table, slot);
+		bool known = bit_get(c->known, slot);
+		bool dead = record->flags & TABLE_FLAG_DEAD;
+
+		/* Who is frozen is no source: the change is dropped; the next transfer tells it. */
+		if (e->groups[record->group].role == SYNCMSG_ROLE_FROZEN || (dead && !known)) {
+			engine_release(e, slot);
+			continue;
+		}
+		table_load(&e->table, slot, engine_seconds(now), ret_flow);
+		ret_flow->group_tag = e->groups[record->group].tag;
+		if (dead || bit_get(c->recreate, slot)) {
+			*ret_type = SYNCMSG_DELETE;
+			bit_clear(c->known, slot);
+			bit_clear(c->recreate, slot);
+			if (dead)
+				engine_release(e, slot);
+			else
+				(void)dirty_add(&c->dirty, slot); /* then the create */
+			return true;
+		}
+		*ret_type = SYNCMSG_UPSERT;
+		if (known)
+			ret_flow->has &= ~(uint32_t)FLOW_HAS_FOR_LIFE;
+		bit_set(c->known, slot);
+		return true;
+	}
+	return false;
+}
+
+bool engine_bulk_next(struct engine *e, mono_t now, uint8_t peer, uint32_t groups, uint32_t *cursor,
+	struct flow *ret_flow)
+{
+	struct engine_consumer *c = &e->consumers[peer];
+
+	while (*cursor < e->table.high) {
+		uint32_t slot = *cursor;
+		uint64_t left = e->table.used[slot / 64] & ~c->known[slot / 64];
+		const struct table_record *record;
+
+		left >>= slot % 64;
+		if (!left) {
+			*cursor = (slot / 64 + 1) * 64;
+			continue;
+		}
+		slot += (uint32_t)__builtin_ctzll(left);
+		*cursor = slot + 1;
+		record = table_at(&e->table, slot);
+		if (record->flags & TABLE_FLAG_DEAD || !(groups >> record->group & 1))
+			continue;
+		table_load(&e->table, slot, engine_seconds(now), ret_flow);
+		ret_flow->group_tag = e->groups[record->group].tag;
+		bit_set(c->known, slot);
+		bit_clear(c->recreate, slot);
+		return true;
+	}
+	return false;
+}
+
+void engine_forget_group(struct engine *e, uint8_t peer, uint8_t group)
+{
+	struct engine_consumer *c = &e->consumers[peer];
+
+	if (e->config.group_count == 1) {
+		memset(c->known, 0, bits_bytes(e->table.high));
+		return;
+	}
+	for (uint32_t slot = 0; slot < e->table.high; slot++)
+		if (table_is_used(&e->table, slot) && table_at(&e->table, slot)->group == group)
+			bit_clear(c->known, slot);
+}

@@ -1,0 +1,38 @@
+/* limits.h: every bound and interval of syncd, in one place (design section 12). */
+#ifndef SYNCD_CORE_LIMITS_H
+#define SYNCD_CORE_LIMITS_H
+
+#include "common/limits.h"
+
+/* ---- the table ---- */
+#define SYNC_FLOWS_MAX_MAX   16777216u /* greatest table that is accepted */
+#define SYNC_FLOWS_MAX_MIN   1024u
+#define SYNC_CONSUMERS	     (LIMIT_PEERS + 1u) /* each peer, and our own kernel */
+#define SYNC_CONSUMER_KERNEL LIMIT_PEERS
+
+/* ---- timeouts of entries held on a standby (design section 8) ---- */
+#define SYNC_HOLD_S	  86400u /* added to the remaining time: recognisable, and long enough */
+#define SYNC_HOLD_SLACK_S 3u	 /* rounding of two clocks in whole seconds */
+#define SYNC_REFRESH_DRIFT_S                                                                       \
+	21600u /* a timeout that moved by more is told again: a quarter of the hold */
+#define SYNC_EXPIRY_JUMP_S 30u /* a restated flow whose timeout moved by more is held anew */
+
+/* ---- sessions ---- */
+#define SYNC_PING_MS	    150	 /* silence of ours after which a PING is sent */
+#define SYNC_DEAD_MS	    900	 /* silence of theirs after which the peer is dead */
+#define SYNC_HELLO_MS	    3000 /* from connecting to HELLO */
+#define SYNC_TAIL_MS	    5000 /* a hand-over's tail is accepted for so long */
+#define SYNC_FAIR_RECORDS   32u	 /* live and bulk records take turns by so many */
+#define SYNC_LAG_MARKS	    64u	 /* instants kept to turn acknowledgements into a lag */
+#define SYNC_MASTER_RETRIES 3u	 /* an entry whose master is not there yet waits so often */
+
+/* ---- the shell ---- */
+#define SYNC_BATCH_MESSAGES_MAX 256u /* ctnetlink messages in one sendmsg */
+#define SYNC_BATCH_BYTES	(128u * 1024u)
+#define SYNC_EVENT_BUFFER_BYTES                                                                    \
+	(64u * 1024u * 1024u) /* of the event socket; bounded by the system where not root */
+#define SYNC_EVENTS_PER_TURN  512u
+#define SYNC_COALESCE_US      1000 /* live changes wait so long for company */
+#define SYNC_COALESCE_RECORDS 128u /* or for so many */
+
+#endif
