@@ -159,7 +159,7 @@ int engine_source(const struct engine *e, uint8_t group)
 	const struct engine_group *g = &e->groups[group];
 	int best = -1;
 
-	if (g->role != SYNCMSG_ROLE_STANDBY)
+	if (g->role != SYNCMSG_ROLE_STANDBY || e->adopting)
 		return -1;
 	for (uint8_t peer = 0; peer < e->config.peer_count; peer++) {
 		const struct engine_claim *claim = &g->claims[peer];
@@ -466,6 +466,58 @@ void engine_adopt(struct engine *e, mono_t now, const struct flow *flow, uint8_t
 			TABLE_FLAG_ADOPTED | TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL;
 }
 
+void engine_kernel_lost(struct engine *e, mono_t now, uint32_t slot)
+{
+	struct table_record *record = table_at(&e->table, slot);
+	struct flow flow;
+
+	if (!table_is_used(&e->table, slot) || record->flags & TABLE_FLAG_DEAD)
+		return;
+	if (e->groups[record->group].role == SYNCMSG_ROLE_ACTIVE) {
+		table_load(&e->table, slot, engine_seconds(now), &flow);
+		flow.has &= ~(uint32_t)FLOW_HAS_ID;
+		engine_kernel_destroy(e, now, &flow);
+		return;
+	}
+	bit_clear(engine_kernel(e)->known, slot);
+	record->flags &= (uint8_t) ~(TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL);
+	engine_tell_kernel(e, slot);
+}
+
+bool engine_retime(
+	struct engine *e, mono_t now, uint32_t slot, uint32_t full_s, struct flow *ret_flow)
+{
+	struct table_record *record = table_at(&e->table, slot);
+	uint32_t now_s = engine_seconds(now);
+
+	if (!(record->flags & TABLE_FLAG_HELD) || record->flags & TABLE_FLAG_DEAD ||
+		e->groups[record->group].role != SYNCMSG_ROLE_ACTIVE)
+		return false;
+	table_load(&e->table, slot, now_s, ret_flow);
+	if (ret_flow->timeout_s < full_s)
+		ret_flow->timeout_s = full_s;
+	record->flags &= (uint8_t)~TABLE_FLAG_HELD;
+	record->expires_s = now_s + ret_flow->timeout_s;
+	return true;
+}
+
+bool engine_strict_next(struct engine *e, mono_t now, uint32_t *cursor, struct flow *ret_flow)
+{
+	for (; *cursor < e->table.high; ++*cursor) {
+		struct table_record *record = table_at(&e->table, *cursor);
+
+		if (!table_is_used(&e->table, *cursor) || !(record->flags & TABLE_FLAG_LIBERAL) ||
+			record->flags & TABLE_FLAG_DEAD ||
+			e->groups[record->group].role != SYNCMSG_ROLE_ACTIVE)
+			continue;
+		table_load(&e->table, *cursor, engine_seconds(now), ret_flow);
+		record->flags &= (uint8_t)~TABLE_FLAG_LIBERAL;
+		++*cursor;
+		return true;
+	}
+	return false;
+}
+
 /* ---- our kernel as a consumer ---- */
 
 /* engine_op_dress: what the kernel shall get instead of what the source has. */
@@ -611,32 +663,33 @@ static enum engine_drop engine_op_failed_update(struct engine *e, uint32_t slot,
 	}
 }
 
-void engine_op_failed(struct engine *e, mono_t now, const struct engine_op *op, int error)
+void engine_op_failed(
+	struct engine *e, mono_t now, enum engine_op_type type, uint32_t slot, int error)
 {
 	struct engine_consumer *kernel = engine_kernel(e);
 	enum engine_drop drop;
 
 	/* A delete that found nothing is done; its slot may be somebody else's by now. */
-	if (op->type == ENGINE_OP_DELETE) {
+	if (type == ENGINE_OP_DELETE) {
 		if (error != ENOENT)
 			engine_count(e, ENGINE_DROP_KERNEL_OTHER);
 		return;
 	}
-	if (!table_is_used(&e->table, op->slot) || dirty_has(&kernel->dirty, op->slot))
+	if (!table_is_used(&e->table, slot) || dirty_has(&kernel->dirty, slot))
 		return; /* changed since: told anew anyway */
-	bit_clear(kernel->known, op->slot);
-	table_at(&e->table, op->slot)->flags &= (uint8_t) ~(TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL);
+	bit_clear(kernel->known, slot);
+	table_at(&e->table, slot)->flags &= (uint8_t) ~(TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL);
 	if (error == ENOMEM) {
 		e->kernel_full = true;
 		e->kernel_full_until = mono_add(now, dur_s(1));
-		(void)dirty_add(&kernel->dirty, op->slot); /* it was just taken out */
+		(void)dirty_add(&kernel->dirty, slot); /* it was just taken out */
 		engine_count(e, ENGINE_DROP_KERNEL_FULL);
 		return;
 	}
-	if (op->type == ENGINE_OP_CREATE)
-		drop = engine_op_failed_create(e, op->slot, error);
+	if (type == ENGINE_OP_CREATE)
+		drop = engine_op_failed_create(e, slot, error);
 	else
-		drop = engine_op_failed_update(e, op->slot, error);
+		drop = engine_op_failed_update(e, slot, error);
 	if (drop != ENGINE_DROP_NONE)
 		engine_count(e, drop);
 }

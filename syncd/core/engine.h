@@ -100,6 +100,7 @@ struct engine {
 	uint64_t sequence;
 	mono_t kernel_full_until; /* ENOMEM: nothing is injected before */
 	bool kernel_full;
+	bool adopting; /* our kernel is being read for leftovers: no peer is taken as source yet */
 	bool table_full;
 	uint64_t drops[ENGINE_DROP_COUNT];
 	uint64_t kernel_events; /* accepted ones */
@@ -148,6 +149,19 @@ void engine_kernel_destroy(struct engine *e, mono_t now, const struct flow *flow
  * an earlier life of this process. Its stamp is below all, so any source overrules it. */
 void engine_adopt(struct engine *e, mono_t now, const struct flow *flow, uint8_t group);
 
+/* engine_kernel_lost: our kernel does not have an entry that it ought to: while active the flow has
+ * ended unheard, on a standby it is injected again. */
+void engine_kernel_lost(struct engine *e, mono_t now, uint32_t slot);
+
+/* engine_retime: after a promotion, for an entry that a dump (engine_kernel_upsert) has just shown
+ * with its hold: the flow with the timeout that it shall have, at least full_s. False: no hold. */
+bool engine_retime(
+	struct engine *e, mono_t now, uint32_t slot, uint32_t full_s, struct flow *ret_flow);
+
+/* engine_strict_next: after liberal_grace: the next flow, from *cursor on, whose entry has a
+ * BE_LIBERAL of ours. False: the end. */
+bool engine_strict_next(struct engine *e, mono_t now, uint32_t *cursor, struct flow *ret_flow);
+
 /* ---- our kernel as a consumer ---- */
 
 /* engine_op_next: the next thing to tell the kernel; false when there is nothing (or it is full).
@@ -155,7 +169,8 @@ void engine_adopt(struct engine *e, mono_t now, const struct flow *flow, uint8_t
 bool engine_op_next(struct engine *e, mono_t now, struct engine_op *ret_op);
 
 /* engine_op_failed: the kernel's answer (a positive errno) to an operation of engine_op_next. */
-void engine_op_failed(struct engine *e, mono_t now, const struct engine_op *op, int error);
+void engine_op_failed(
+	struct engine *e, mono_t now, enum engine_op_type type, uint32_t slot, int error);
 
 /* engine_kernel_room: a batch went through without ENOMEM. */
 void engine_kernel_room(struct engine *e);

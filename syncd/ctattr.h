@@ -1,0 +1,52 @@
+/* ctattr.h: ctnetlink messages to flows and back (uapi linux/netfilter/nfnetlink_conntrack.h).
+ *
+ * Parsing walks the attributes once, without tables or allocation: it is on the hot path of every
+ * kernel event. Building appends one message to a batch. What may be said in which message is
+ * measured in facts/conntrackd.md 2.4: a create carries the un-NATed reply tuple and NAT attributes
+ * (a NATed reply would be accepted without the NAT bits, and packets would not be translated); an
+ * update must not carry NAT, master or helper (EOPNOTSUPP, EBUSY). */
+#ifndef SYNCD_CTATTR_H
+#define SYNCD_CTATTR_H
+
+#include "common/flow.h"
+
+#include <linux/netlink.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CTATTR_MESSAGE_MAX 1024u /* room that a builder needs at most; CHECKed by the unit test */
+
+enum ctattr_error {
+	CTATTR_OK = 0,
+	CTATTR_SHORT,	  /* an attribute or the message ends early */
+	CTATTR_FAMILY,	  /* neither IPv4 nor IPv6 */
+	CTATTR_NO_TUPLE,  /* no original tuple, or one of another family */
+	CTATTR_BAD_VALUE, /* a TCP state or scale that cannot be */
+	CTATTR_ERROR_COUNT,
+};
+
+const char *ctattr_error_name(enum ctattr_error error);
+
+/* ctattr_parse: one IPCTNL_MSG_CT_* message of `size_bytes` in memory. *ret_flow has no group and
+ * no stamp. */
+enum ctattr_error ctattr_parse(const struct nlmsghdr *message, size_t size_bytes,
+	struct flow *ret_flow) __attribute__((warn_unused_result));
+
+/* The builders write a whole message at `at` (4-aligned, CTATTR_MESSAGE_MAX bytes) and return its
+ * length. No acknowledgement is asked for: the kernel answers errors alone. */
+
+/* ctattr_put_create: with NLM_F_CREATE and no EXCL: creates, or updates a flow without NAT. */
+size_t ctattr_put_create(void *at, uint32_t seq, const struct flow *flow, bool liberal);
+size_t ctattr_put_update(void *at, uint32_t seq, const struct flow *flow, bool liberal);
+size_t ctattr_put_delete(void *at, uint32_t seq, const struct flow *flow);
+/* ctattr_put_timeout: flow->timeout_s alone; never creates. */
+size_t ctattr_put_timeout(void *at, uint32_t seq, const struct flow *flow);
+/* ctattr_put_strict: clears BE_LIBERAL on both directions (mask 0x08); never creates. */
+size_t ctattr_put_strict(void *at, uint32_t seq, const struct flow *flow);
+/* ctattr_put_probe: changes nothing; ENOENT tells that the flow is not there. */
+size_t ctattr_put_probe(void *at, uint32_t seq, const struct flow *flow);
+/* ctattr_put_dump: all families. */
+size_t ctattr_put_dump(void *at, uint32_t seq);
+
+#endif
