@@ -580,7 +580,8 @@ static void put_state(
 {
 	/* Only these can be set; FIXED_TIMEOUT would forbid us to re-time the entry (EPERM). */
 	uint32_t status = FLOW_STATUS_CONFIRMED |
-			  (flow->status & (FLOW_STATUS_SEEN_REPLY | FLOW_STATUS_ASSURED));
+			  (flow->status & (FLOW_STATUS_SEEN_REPLY | FLOW_STATUS_ASSURED)) |
+			  more_status;
 
 	put_be32(message, CTA_STATUS, status);
 	put_timeout(message, flow->timeout_s);

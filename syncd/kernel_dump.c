@@ -1,0 +1,209 @@
+#include "syncd/kernel_dump.h"
+
+#include "common/io/log.h"
+#include "syncd/ctattr.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+static size_t kernel_dump_shown_bytes(const struct kernel_dump *dump)
+{
+	return ((size_t)dump->engine->config.capacity + 63) / 64 * sizeof(uint64_t);
+}
+
+int kernel_dump_open(struct kernel_dump *dump, struct engine *engine, struct kernel_batch *batch,
+	uint32_t (*on_entry)(void *context, const struct flow *flow), void (*on_end)(void *context),
+	void *context)
+{
+	struct nl_options options = {.bus = NETLINK_NETFILTER, .receive_bytes = 1024u * 1024u};
+	int r;
+
+	memset(dump, 0, sizeof(*dump));
+	dump->engine = engine;
+	dump->batch = batch;
+	dump->on_entry = on_entry;
+	dump->on_end = on_end;
+	dump->context = context;
+	r = nl_open(&dump->nl, &options);
+	if (r < 0)
+		return r;
+	dump->buffer = malloc(KERNEL_DUMP_READ_BYTES);
+	dump->shown = calloc(1, kernel_dump_shown_bytes(dump));
+	if (dump->buffer && dump->shown)
+		return 0;
+	kernel_dump_close(dump);
+	return -ENOMEM;
+}
+
+void kernel_dump_close(struct kernel_dump *dump)
+{
+	nl_close(&dump->nl);
+	free(dump->buffer);
+	free(dump->shown);
+	dump->buffer = NULL;
+	dump->shown = NULL;
+	dump->state = KERNEL_DUMP_IDLE;
+}
+
+int kernel_dump_start(struct kernel_dump *dump, mono_t now)
+{
+	uint8_t request[CTATTR_MESSAGE_MAX] __attribute__((aligned(4)));
+	size_t size;
+
+	if (dump->state != KERNEL_DUMP_IDLE) {
+		dump->again = true;
+		return 0;
+	}
+	dump->again = false;
+	size = ctattr_put_dump(request, ++dump->nl.seq);
+	if (mnl_socket_sendto(dump->nl.socket, request, size) < 0)
+		return -errno;
+	dump->state = KERNEL_DUMP_READING;
+	dump->started_at = now;
+	dump->started_sequence = dump->engine->sequence;
+	memset(dump->shown, 0, kernel_dump_shown_bytes(dump));
+	return 0;
+}
+
+static void kernel_dump_end(struct kernel_dump *dump)
+{
+	dump->state = KERNEL_DUMP_IDLE;
+	dump->dumps++;
+	dump->on_end(dump->context);
+	if (dump->again && kernel_dump_start(dump, dump->now) < 0)
+		log_warnx("conntrack dump: cannot start the next one");
+}
+
+static void kernel_dump_entry(struct kernel_dump *dump, const struct nlmsghdr *message)
+{
+	struct flow flow;
+	uint32_t slot;
+
+	dump->entries++;
+	if (ctattr_parse(message, message->nlmsg_len, &flow) != CTATTR_OK) {
+		dump->bad++;
+		return;
+	}
+	slot = dump->on_entry(dump->context, &flow);
+	if (slot != TABLE_NONE)
+		dump->shown[slot / 64] |= UINT64_C(1) << slot % 64;
+}
+
+/* kernel_dump_failed: an error in mid-dump: what was not shown is not gone. */
+static void kernel_dump_failed(struct kernel_dump *dump, int error)
+{
+	errno = error;
+	log_warn("conntrack dump failed");
+	dump->again = false;
+	kernel_dump_end(dump);
+}
+
+static void kernel_dump_read(struct kernel_dump *dump)
+{
+	const struct nlmsghdr *message = (const struct nlmsghdr *)dump->buffer;
+	ssize_t size = recv(nl_fd(&dump->nl), dump->buffer, KERNEL_DUMP_READ_BYTES, MSG_DONTWAIT);
+	int left = (int)size;
+
+	if (size < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			kernel_dump_failed(dump, errno);
+		return;
+	}
+	for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+		if (message->nlmsg_seq != dump->nl.seq)
+			continue; /* the rest of a dump that failed */
+		if (message->nlmsg_type == NLMSG_DONE) {
+			dump->state = KERNEL_DUMP_PROBING;
+			dump->probe_cursor = 0;
+			return;
+		}
+		if (message->nlmsg_type == NLMSG_ERROR) {
+			const struct nlmsgerr *answer = mnl_nlmsg_get_payload(message);
+
+			kernel_dump_failed(dump, -answer->error);
+			return;
+		}
+		if (NFNL_SUBSYS_ID(message->nlmsg_type) == NFNL_SUBSYS_CTNETLINK)
+			kernel_dump_entry(dump, message);
+	}
+}
+
+/* kernel_dump_suspect: ought to be in the kernel, was not shown, and has not changed since the
+ * dump began. */
+static bool kernel_dump_suspect(const struct kernel_dump *dump, uint32_t slot)
+{
+	struct engine *e = dump->engine;
+	const struct table_record *record = table_at(&e->table, slot);
+	bool ours = record->owner == e->config.self && record->life == e->config.life;
+
+	if (record->flags & TABLE_FLAG_DEAD || !engine_kernel_has(e, slot) ||
+		dirty_has(&e->consumers[SYNC_CONSUMER_KERNEL].dirty, slot))
+		return false;
+	return !ours || record->sequence <= dump->started_sequence;
+}
+
+static void kernel_dump_on_error(void *context, uint64_t tag, int error)
+{
+	struct kernel_dump *dump = context;
+
+	if (error != ENOENT)
+		return;
+	dump->gone++;
+	engine_kernel_lost(dump->engine, dump->now, (uint32_t)tag);
+}
+
+static void kernel_dump_flush(struct kernel_dump *dump)
+{
+	/* A batch that could not be sent is suspect again in the next dump. */
+	(void)kernel_batch_flush(dump->batch, kernel_dump_on_error, dump);
+}
+
+static void kernel_dump_probe(struct kernel_dump *dump)
+{
+	struct table *table = &dump->engine->table;
+	uint32_t words = (table->high + 63) / 64, probes = 0;
+	struct flow flow;
+
+	for (; dump->probe_cursor < words && probes < KERNEL_DUMP_PROBES_TURN;
+		dump->probe_cursor++) {
+		uint64_t left = table->used[dump->probe_cursor] & ~dump->shown[dump->probe_cursor];
+
+		for (; left; left &= left - 1) {
+			uint32_t slot = dump->probe_cursor * 64 + (uint32_t)__builtin_ctzll(left);
+
+			if (!kernel_dump_suspect(dump, slot))
+				continue;
+			if (!kernel_batch_room(dump->batch))
+				kernel_dump_flush(dump);
+			table_load(table, slot, engine_seconds(dump->now), &flow);
+			kernel_batch_add(dump->batch,
+				ctattr_put_probe(kernel_batch_room(dump->batch),
+					kernel_batch_seq(dump->batch), &flow),
+				slot);
+			probes++;
+		}
+	}
+	kernel_dump_flush(dump);
+	if (dump->probe_cursor >= words)
+		kernel_dump_end(dump);
+}
+
+void kernel_dump_turn(struct kernel_dump *dump, mono_t now)
+{
+	dump->now = now;
+	switch (dump->state) {
+	case KERNEL_DUMP_READING:
+		kernel_dump_read(dump);
+		break;
+	case KERNEL_DUMP_PROBING:
+		kernel_dump_probe(dump);
+		break;
+	case KERNEL_DUMP_IDLE:
+		break;
+	}
+}
