@@ -195,13 +195,28 @@ static bool owner_ignores_address(const struct owner *owner, const uint8_t *byte
 	return false;
 }
 
+/* owner_is_sync: between nodes of the cluster, on the sync port. */
+static bool owner_is_sync(const struct owner *owner, const struct flow *flow)
+{
+	const struct config *cfg = owner->cfg;
+	struct ipaddr to = {.family = flow->orig.family};
+
+	if (flow->orig.proto != IPPROTO_TCP || flow->orig.dst_port != cfg->sync.port)
+		return false;
+	memcpy(to.bytes, flow->orig.dst, sizeof(to.bytes));
+	for (uint32_t node = 0; node < cfg->node_count; node++)
+		for (uint8_t i = 0; i < cfg->nodes[node].address_count; i++)
+			if (ipaddr_equal(&cfg->nodes[node].addresses[i], &to))
+				return true;
+	return false;
+}
+
 static bool owner_ignores(const struct owner *owner, const struct flow *flow)
 {
 	const struct config_sync *sync = &owner->cfg->sync;
 	uint8_t family = flow->orig.family;
 
-	if (flow->orig.proto == IPPROTO_TCP && flow->orig.dst_port == sync->port &&
-		owner_ignores_address(owner, flow->orig.dst, family))
+	if (owner_is_sync(owner, flow))
 		return true;
 	for (uint32_t i = 0; i < sync->ignore_protocol_count; i++)
 		if (sync->ignore_protocols[i] == flow->orig.proto)
@@ -246,8 +261,9 @@ static int owner_ask_route(struct owner *owner, const uint8_t *bytes, uint8_t fa
 	head->rtm_dst_len = (uint8_t)(size * 8);
 	mnl_attr_put(message, RTA_DST, size, bytes);
 	/* No route is an answer too: by no group's interface. */
-	(void)nl_dump(&owner->routes, message, mono_add(clock_now(), dur_ms(OWNER_ASK_MS)),
-		owner_on_route, &index);
+	if (nl_dump(&owner->routes, message, mono_add(clock_now(), dur_ms(OWNER_ASK_MS)),
+		    owner_on_route, &index) < 0)
+		return -1;
 	for (uint32_t i = 0; index && i < owner->interface_count; i++)
 		if (owner->interfaces[i].index == index)
 			return owner->interfaces[i].group;
