@@ -276,38 +276,61 @@ void channel_pump(struct channel *channel, uint8_t peer)
 		if (conn->out_used == 0)
 			return;
 		conn_send(conn);
-		if (conn->state != CONN_OPEN || conn->out_used)
+		if (conn->state != CONN_OPEN)
 			return;
+		if (conn->out_used) {
+			channel_schedule(channel);
+			return;
+		}
 	}
 }
 
-/* conn_receive: reads what is there, up to a turn's worth. */
-static void conn_receive(struct conn *conn)
+/* conn_receive: one turn of reading. False: nothing is there, or the connection is at its end. */
+static bool conn_receive(struct conn *conn)
 {
 	struct channel *channel = conn->channel;
-	size_t total = 0;
+	size_t size = 0, used;
 
-	while (total < CHANNEL_TURN_BYTES && !conn->closing) {
-		size_t size = 0, used;
-		enum tls_result result = tls_read(&conn->tls, conn->in + conn->in_used,
-			CHANNEL_IN_BYTES - conn->in_used, &size);
-
-		if (result == TLS_FAILED) {
-			conn_close_tls(conn, CHANNEL_REASON_CLOSED_BY_PEER);
-			return;
-		}
-		if (result != TLS_DONE)
-			return;
-		total += size;
-		conn->in_used += size;
-		used = channel->options.on_bytes(
-			channel->options.context, (uint8_t)conn->peer, conn->in, conn->in_used);
-		CHECK(used <= conn->in_used);
-		conn->in_used -= used;
-		memmove(conn->in, conn->in + used, conn->in_used);
-		/* A message is far smaller than the buffer: it cannot be full. */
-		CHECK(conn->in_used < CHANNEL_IN_BYTES || conn->closing);
+	switch (tls_read(
+		&conn->tls, conn->in + conn->in_used, CHANNEL_IN_BYTES - conn->in_used, &size)) {
+	case TLS_FAILED:
+		conn_close_tls(conn, CHANNEL_REASON_CLOSED_BY_PEER);
+		return false;
+	case TLS_WANT_READ:
+	case TLS_WANT_WRITE:
+		return false;
+	case TLS_DONE:
+		break;
 	}
+	conn->in_used += size;
+	used = channel->options.on_bytes(
+		channel->options.context, (uint8_t)conn->peer, conn->in, conn->in_used);
+	CHECK(used <= conn->in_used);
+	conn->in_used -= used;
+	memmove(conn->in, conn->in + used, conn->in_used);
+	/* A message is far smaller than the buffer: it cannot be full. */
+	CHECK(conn->in_used < CHANNEL_IN_BYTES || conn->closing);
+	return !conn->closing;
+}
+
+/* conn_receive_turn: OpenSSL may hold decrypted bytes that epoll knows nothing of: read on until it
+ * has none. A record is at most one buffer long. */
+static void conn_receive_turn(struct conn *conn)
+{
+	while (conn_receive(conn) && SSL_pending(conn->tls.ssl) > 0)
+		;
+}
+
+void channel_drain(struct channel *channel, uint8_t peer, uint32_t turns_max)
+{
+	struct conn *conn = channel->open[peer];
+
+	if (!conn || conn->busy)
+		return;
+	conn->busy = true;
+	while (turns_max-- && conn_receive(conn))
+		;
+	conn_leave(conn);
 }
 
 /* conn_establish: the handshake is done and the peer proven. */
@@ -404,7 +427,7 @@ static int on_conn(sd_event_source *source, int fd, uint32_t events, void *conte
 		if (events & EPOLLOUT)
 			conn_send(conn);
 		if (!conn->closing && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-			conn_receive(conn);
+			conn_receive_turn(conn);
 		if (!conn->closing)
 			channel_pump(channel, (uint8_t)conn->peer);
 		break;

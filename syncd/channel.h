@@ -28,12 +28,12 @@
 #define CHANNEL_DIAL_MS	     400  /* dialling: one address, connect and handshake */
 #define CHANNEL_REDIAL_MS    200  /* after a failed round over all addresses */
 #define CHANNEL_STALLED_MS   5000 /* unsent bytes of which nothing moves: a slow reader */
-#define CHANNEL_IN_BYTES     65536u
-#define CHANNEL_OUT_BYTES    65536u
-#define CHANNEL_TURN_BYTES                                                                         \
-	(4u * CHANNEL_IN_BYTES)	    /* read from one peer before others have a turn */
-#define CHANNEL_UNSENT_BYTES 262144 /* TCP_NOTSENT_LOWAT: what waits longer is coalesced instead   \
-				     */
+#define CHANNEL_IN_BYTES                                                                           \
+	16384u /* a turn: about 300 records, one to two milliseconds of injection */
+#define CHANNEL_OUT_BYTES 65536u
+#define CHANNEL_UNSENT_BYTES                                                                       \
+	262144 /* TCP_NOTSENT_LOWAT: what waits longer is coalesced instead                        \
+		*/
 
 enum channel_reason {
 	CHANNEL_REASON_CLOSED_BY_PEER,
@@ -72,6 +72,9 @@ void channel_close(struct channel *channel);
 
 /* channel_pump: lets the session write, and sends as much as the socket takes. */
 void channel_pump(struct channel *channel, uint8_t peer);
+
+/* channel_drain: what a peer has sent and was not read yet, up to turns_max buffers. */
+void channel_drain(struct channel *channel, uint8_t peer, uint32_t turns_max);
 
 /* channel_drop: closes the peer's connection, at the end of this turn if one is running. */
 void channel_drop(struct channel *channel, uint8_t peer, enum channel_reason reason);
