@@ -28,12 +28,11 @@
 #define CHANNEL_DIAL_MS	     400  /* dialling: one address, connect and handshake */
 #define CHANNEL_REDIAL_MS    200  /* after a failed round over all addresses */
 #define CHANNEL_STALLED_MS   5000 /* unsent bytes of which nothing moves: a slow reader */
-#define CHANNEL_IN_BYTES                                                                           \
-	16384u /* a turn: about 300 records, one to two milliseconds of injection */
+/* A turn of reading: about 300 records, one to two milliseconds of injection. */
+#define CHANNEL_IN_BYTES  16384u
 #define CHANNEL_OUT_BYTES 65536u
-#define CHANNEL_UNSENT_BYTES                                                                       \
-	262144 /* TCP_NOTSENT_LOWAT: what waits longer is coalesced instead                        \
-		*/
+/* TCP_NOTSENT_LOWAT: what would wait longer than this stays in the dirty set and is coalesced. */
+#define CHANNEL_UNSENT_BYTES 262144
 
 enum channel_reason {
 	CHANNEL_REASON_CLOSED_BY_PEER,

@@ -11,10 +11,10 @@
 #define SYNC_CONSUMER_KERNEL LIMIT_PEERS
 
 /* ---- timeouts of entries held on a standby (design section 8) ---- */
-#define SYNC_HOLD_S	  86400u /* added to the remaining time: recognisable, and long enough */
+#define SYNC_HOLD_S	  86400u /* added to the remaining time: recognisable, long enough */
 #define SYNC_HOLD_SLACK_S 3u	 /* rounding of two clocks in whole seconds */
 #define SYNC_REFRESH_DRIFT_S                                                                       \
-	21600u /* a timeout that moved by more is told again: a quarter of the hold */
+	21600u		       /* a timeout that moved by more is told: a quarter of the hold */
 #define SYNC_EXPIRY_JUMP_S 30u /* a restated flow whose timeout moved by more is held anew */
 
 /* ---- sessions ---- */
@@ -29,10 +29,9 @@
 /* ---- the shell ---- */
 #define SYNC_BATCH_MESSAGES_MAX 256u /* ctnetlink messages in one sendmsg */
 #define SYNC_BATCH_BYTES	(128u * 1024u)
-#define SYNC_EVENT_BUFFER_BYTES                                                                    \
-	(64u * 1024u * 1024u) /* of the event socket; bounded by the system where not root */
-#define SYNC_EVENTS_PER_TURN  512u
-#define SYNC_COALESCE_US      1000 /* live changes wait so long for company */
-#define SYNC_COALESCE_RECORDS 128u /* or for so many */
+#define SYNC_EVENT_BUFFER_BYTES (64u * 1024u * 1024u) /* less where the system bounds it */
+#define SYNC_EVENTS_PER_TURN	512u
+#define SYNC_COALESCE_US	1000 /* live changes wait so long for company */
+#define SYNC_COALESCE_RECORDS	128u /* or for so many */
 
 #endif
