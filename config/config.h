@@ -139,7 +139,8 @@ struct config_handler {
 	dur_t timeout;
 	bool required;
 	char user[CONFIG_USER_MAX];
-	struct config_pos pos; /* of the program's name */
+	struct config_pos pos;	    /* of the program's name */
+	struct config_pos user_pos; /* of the user's, or of the handler */
 };
 
 struct config_group {

@@ -394,6 +394,7 @@ static void take_user(
 	struct config_handler *handler = object;
 	const char *text = config_shape_word(parser, value, "a user's name");
 
+	handler->user_pos = value->pos;
 	if (!text)
 		return;
 	if (config_value_is_name(text, CONFIG_USER_MAX - 1) ||
@@ -441,7 +442,7 @@ static void read_handler(struct config_parser *parser, struct config_group *grou
 
 	*handler = (struct config_handler){0};
 	config_shape_defaults(&config_parse_group_handler_shape, handler);
-	handler->pos = item->pos;
+	handler->pos = handler->user_pos = item->pos;
 	handler->on_master = handler->on_backup = true;
 	handler->phase = CONFIG_PHASE_AFTER;
 	strcpy(handler->user, "nobody");

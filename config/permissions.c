@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define OTHERS_WRITE (S_IWGRP | S_IWOTH)
+#define WHAT_MAX     320u
 
 static const struct config_pos nowhere = {0, 0};
 
@@ -86,10 +88,34 @@ char *permissions_read_file(const char *path, size_t *ret_size_bytes, struct con
 	return text;
 }
 
+/* Whether nobody but root and ourselves may change it: false, told. In a user namespace without
+ * root's number in its map, root is what the root folder belongs to. */
+static bool check_safe(const struct stat *st, const char *what, struct config_pos pos,
+	struct config_errors *errors)
+{
+	struct stat root;
+	bool shared =
+		st->st_mode & OTHERS_WRITE && !(S_ISDIR(st->st_mode) && st->st_mode & S_ISVTX);
+
+	if (shared) {
+		config_errors_add(errors, pos,
+			"%s can be written by others (mode %04o): chmod go-w it", what,
+			st->st_mode & 07777);
+		return false;
+	}
+	if (st->st_uid == 0 || st->st_uid == geteuid() ||
+		(stat("/", &root) == 0 && st->st_uid == root.st_uid))
+		return true;
+	config_errors_add(errors, pos,
+		"%s belongs to user %u, who may change it: chown root it, or use another", what,
+		st->st_uid);
+	return false;
+}
+
 /* Each folder above an absolute path; false when one is not safe, told. */
 static bool check_folders(const char *absolute, struct config_pos pos, struct config_errors *errors)
 {
-	char folder[PATH_MAX];
+	char folder[PATH_MAX], what[WHAT_MAX];
 	char *slash;
 
 	snprintf(folder, sizeof(folder), "%s", absolute);
@@ -102,13 +128,9 @@ static bool check_folders(const char *absolute, struct config_pos pos, struct co
 				errors, pos, "folder '%.300s': %s", folder, strerror(errno));
 			return false;
 		}
-		if (st.st_mode & OTHERS_WRITE && !(st.st_mode & S_ISVTX)) {
-			config_errors_add(errors, pos,
-				"folder '%.300s' can be written by others (mode %04o): chmod go-w "
-				"it",
-				folder, st.st_mode & 07777);
+		snprintf(what, sizeof(what), "folder '%.300s'", folder);
+		if (!check_safe(&st, what, pos, errors))
 			return false;
-		}
 		if (slash == folder)
 			break;
 	}
@@ -132,25 +154,32 @@ static bool make_absolute(const char *path, char text[static PATH_MAX])
 void permissions_check_program(
 	const char *path, struct config_pos pos, struct config_errors *errors)
 {
-	char absolute[PATH_MAX], *resolved;
+	char absolute[PATH_MAX], what[WHAT_MAX], *resolved;
 	struct stat st;
 
+	snprintf(what, sizeof(what), "program '%.300s'", path);
 	if (!make_absolute(path, absolute)) {
-		config_errors_add(errors, pos, "program '%.300s': too long a name", path);
+		config_errors_add(errors, pos, "%s: too long a name", what);
 		return;
 	}
 	resolved = realpath(absolute, NULL);
 	if (!resolved || stat(resolved, &st) < 0)
-		config_errors_add(errors, pos, "program '%.300s': %s", path, strerror(errno));
+		config_errors_add(errors, pos, "%s: %s", what, strerror(errno));
 	else if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111))
-		config_errors_add(errors, pos, "program '%.300s' is not an executable file", path);
-	else if (st.st_mode & OTHERS_WRITE)
-		config_errors_add(errors, pos,
-			"program '%.300s' can be written by others (mode %04o): chmod go-w it",
-			path, st.st_mode & 07777);
-	else if (check_folders(absolute, pos, errors) && strcmp(absolute, resolved) != 0)
+		config_errors_add(errors, pos, "%s is not an executable file", what);
+	else if (check_safe(&st, what, pos, errors) && check_folders(absolute, pos, errors) &&
+		 strcmp(absolute, resolved) != 0)
 		(void)check_folders(resolved, pos, errors); /* told either way */
 	free(resolved);
+}
+
+/* A user that the node does not know would be found out at the transition that needs the handler.
+ */
+static void check_user(const struct config_handler *handler, struct config_errors *errors)
+{
+	if (!getpwnam(handler->user))
+		config_errors_add(errors, handler->user_pos, "user '%s' is not known on this node",
+			handler->user);
 }
 
 static void check_same_rules(
@@ -168,9 +197,11 @@ static void check_same_rules(
 
 void permissions_check(const struct config *cfg, struct config_errors *errors)
 {
-	for (uint32_t i = 0; i < cfg->handler_count; i++)
+	for (uint32_t i = 0; i < cfg->handler_count; i++) {
 		permissions_check_program(
 			cfg->handlers[i].arguments[0], cfg->handlers[i].pos, errors);
+		check_user(&cfg->handlers[i], errors);
+	}
 	for (uint32_t i = 0; i < cfg->group_count; i++)
 		check_same_rules(
 			&cfg->groups[i].rules_master, &cfg->groups[i].rules_backup, errors);

@@ -140,6 +140,34 @@ static void test_program(void **state)
 	check("fw1", "No such file", 13);
 }
 
+static void test_owner(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chown(in("bin/tell"), 12345, 0), 0);
+	check("fw1", "tell' belongs to user 12345", 13);
+	assert_int_equal(chown(in("bin/tell"), 0, 12345), 0);
+	check("fw1", NULL, 0);
+	assert_int_equal(chown(in("bin"), 12345, 0), 0);
+	check("fw1", "bin' belongs to user 12345", 13);
+	assert_int_equal(chown(in("bin"), 0, 0), 0);
+	assert_int_equal(chown(in("c.yaml"), 12345, 0), 0);
+	check("fw1", NULL, 0); /* a clone of one's own, run as root */
+}
+
+static void test_user(void **state)
+{
+	char text[1024];
+
+	(void)state;
+	snprintf(text, sizeof(text), "%s      - { name: b, run: [bin/tell], user: no-such-one }\n",
+		config_text);
+	write_file("c.yaml", text, 0644);
+	check("fw1", "user 'no-such-one' is not known", 14);
+	check(NULL, NULL, 0);
+}
+
 /* The link lies in a safe folder, what it points to does not. */
 static void test_program_through_link(void **state)
 {
@@ -166,6 +194,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_good, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_config_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_program, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_owner, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_user, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_program_through_link, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_same_rules, set_up, tear_down),
 	};
