@@ -7,17 +7,7 @@
 #define RULES_LISTING_H
 
 #include "rules/rules.h"
-
-/* A growing text; `failed` = no memory, or longer than RULES_TEXT_MAX_BYTES. */
-struct text {
-	char *bytes; /* NUL-terminated when length > 0; free() it */
-	size_t length;
-	size_t capacity;
-	bool failed;
-};
-
-void text_add(struct text *t, const char *bytes, size_t length);
-void text_add_string(struct text *t, const char *string);
+#include "rules/text.h"
 
 /* listing_tables: finds each "table FAMILY NAME {" in order; by_index and sleeps_always are filled
  * in, handle and digest are not. 0; -E2BIG more than `max`; -EBADMSG not a listing. */

@@ -3,7 +3,7 @@
  * Order, so that no packet passes between an earlier run's rules and these:
  *   1. the shield is made, or woken and given its new content (one chain, one commit: no gap);
  *   2. 1 ms later, tables of an earlier run that are still awake as a master's go to sleep;
- *   3. one nft transaction deletes the old tables by handle and adds the new ones: the master's
+ *   3. one nft transaction deletes the old tables and adds the new ones: the master's
  *      asleep, the backup's awake behind the shield.
  * Whose a table is, its canary's comment says ("carpool GROUP ROLE"). A table of one of our names
  * without our canary is somebody else's (nftables.service, perhaps, with the same file): refused.
@@ -154,10 +154,12 @@ static void wait_gap(void)
 		;
 }
 
-/* transaction: the text for nft: old tables out by handle, new ones in. */
+/* transaction: the text for nft: old tables out, new ones in. By name, not by handle: only so does
+ * nft's own cache forget the old table, and a set that merges its intervals starts empty. (`list
+ * table inet maps` is a syntax error to nft, `delete table inet maps` is not.) */
 static void transaction(const struct loading *l, struct text *text)
 {
-	char line[128], owner[CENSUS_OWNER_MAX];
+	char line[RULES_TABLE_NAME_MAX + 32], owner[CENSUS_OWNER_MAX];
 	const char *master = rules_compiled_text(l->compiled, RULES_ROLE_MASTER);
 	const char *backup = rules_compiled_text(l->compiled, RULES_ROLE_BACKUP);
 
@@ -166,8 +168,8 @@ static void transaction(const struct loading *l, struct text *text)
 
 		if (!is_old(l, t))
 			continue;
-		snprintf(line, sizeof(line), "delete table %s handle %llu\n",
-			listing_family_name(t->family), (unsigned long long)t->handle);
+		snprintf(line, sizeof(line), "delete table %s %s\n", listing_family_name(t->family),
+			t->name);
 		text_add_string(text, line);
 	}
 	listing_to_load(master, strlen(master),

@@ -186,16 +186,17 @@ void rules_switch_close(struct rules_switch *rules);
  */
 enum rules_result rules_switch_to_master(struct rules_switch *rules, bool accept_changed);
 
-/* rules_switch_to_backup: rules_switch_raise(), RULES_DEMOTION_GAP_US of sleep,
- * rules_switch_lower(). Withdraw the addresses first. */
+/* rules_switch_to_backup: rules_switch_raise(), then rules_switch_lower(). Withdraw the addresses
+ * first. Sleeps RULES_DEMOTION_GAP_US between. */
 enum rules_result rules_switch_to_backup(struct rules_switch *rules);
 
 /* rules_switch_raise: first half of a demotion: wakes the shield (re-made from a prepared batch if
  * it is gone) and the backup's tables. A changed or missing master table does not stop it. */
 enum rules_result rules_switch_raise(struct rules_switch *rules);
 
-/* rules_switch_lower: second half, at least RULES_DEMOTION_GAP_US after the first (CHECKed): puts
- * the master's tables to sleep; one that is gone is asleep enough. */
+/* rules_switch_lower: second half: puts the master's tables to sleep; one that is gone is asleep
+ * enough. Sleeps what is left of RULES_DEMOTION_GAP_US since the first half. When that failed,
+ * nothing is done (RULES_FAILED, ECANCELED): without a shield, asleep would mean open. */
 enum rules_result rules_switch_lower(struct rules_switch *rules);
 
 /* rules_switch_verify: is what is loaded what we loaded? Costs nothing when nobody committed since;

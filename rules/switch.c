@@ -435,8 +435,10 @@ static enum rules_result raise_damaged(struct rules_switch *rules, int error)
 
 enum rules_result rules_switch_raise(struct rules_switch *rules)
 {
-	enum rules_result result = RULES_BUSY;
+	enum rules_result result;
 	int r = -ERESTART;
+
+	rules->raised_at = MONO_NEVER;
 
 	for (unsigned int i = 0; i < RULES_SWITCH_TRIES && r == -ERESTART; i++) {
 		if (rules_switch_verify(rules) == RULES_MISSING)
@@ -450,12 +452,25 @@ enum rules_result rules_switch_raise(struct rules_switch *rules)
 	return result;
 }
 
+/* wait_gap: what is left of RULES_DEMOTION_GAP_US since the shield went up. */
+static void wait_gap(const struct rules_switch *rules)
+{
+	int64_t waited_us = mono_diff(clock_now(), rules->raised_at).us;
+	struct timespec gap = {.tv_nsec = ((int64_t)RULES_DEMOTION_GAP_US + 1 - waited_us) * 1000};
+
+	if (waited_us > (int64_t)RULES_DEMOTION_GAP_US)
+		return;
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &gap, &gap) == EINTR)
+		;
+}
+
 enum rules_result rules_switch_lower(struct rules_switch *rules)
 {
 	int r = -ERESTART;
 
-	CHECK(!mono_is_never(rules->raised_at));
-	CHECK(mono_diff(clock_now(), rules->raised_at).us >= (int64_t)RULES_DEMOTION_GAP_US);
+	if (mono_is_never(rules->raised_at)) /* the shield is not up: asleep would mean open */
+		return fail(rules, -ECANCELED);
+	wait_gap(rules);
 	for (unsigned int i = 0; i < RULES_SWITCH_TRIES && r == -ERESTART; i++) {
 		if (rules_switch_verify(rules) == RULES_MISSING)
 			r = -ENOENT;
@@ -472,14 +487,9 @@ enum rules_result rules_switch_lower(struct rules_switch *rules)
 
 enum rules_result rules_switch_to_backup(struct rules_switch *rules)
 {
-	struct timespec gap = {.tv_nsec = (RULES_DEMOTION_GAP_US + 50) * 1000L};
 	enum rules_result result = rules_switch_raise(rules);
 
-	if (result != RULES_OK)
-		return result;
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &gap, &gap) == EINTR)
-		;
-	return rules_switch_lower(rules);
+	return result == RULES_OK ? rules_switch_lower(rules) : result;
 }
 
 /* ---- the object -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/check.h"
 #include "common/io/clock.h"
@@ -111,6 +112,7 @@ static void print_times(const char *what, int64_t *us, size_t count)
 
 static int flip(struct rules_switch *rules, size_t count)
 {
+	const struct timespec dwell = {.tv_nsec = 500000};
 	int64_t *up = calloc(count, sizeof(*up)), *down = calloc(count, sizeof(*down));
 
 	for (size_t i = 0; i < count; i++) {
@@ -118,6 +120,7 @@ static int flip(struct rules_switch *rules, size_t count)
 		enum rules_result result = rules_switch_to_master(rules, false);
 
 		up[i] = mono_diff(clock_now(), start).us;
+		nanosleep(&dwell, NULL); /* long enough for packets to meet a master */
 		start = clock_now();
 		if (result == RULES_OK)
 			result = rules_switch_to_backup(rules);
@@ -191,7 +194,7 @@ static int check(const char *path, const char *node)
 	int r;
 
 	if (!config) {
-		fprintf(stderr, "%s: not a config\n", path);
+		config_errors_print(&errors, stderr);
 		return 2;
 	}
 	r = rules_check(config, node, &report);
