@@ -68,8 +68,9 @@ typedef void helper_config_fn(void *context, int error);
 int helper_run(struct helper *helper, const struct helper_command *command,
 	helper_run_fn *on_result, void *context) __attribute__((warn_unused_result));
 
-/* helper_rules: rules_prepare() of one group of the helper's config. */
-int helper_rules(struct helper *helper, const char *group, helper_rules_fn *on_result,
+/* helper_rules: one group of the helper's config: rules_prepare(), or without `load` only what a
+ * reload must know: does it compile, and the fingerprint (the rest of the manifest is empty). */
+int helper_rules(struct helper *helper, const char *group, bool load, helper_rules_fn *on_result,
 	void *context) __attribute__((warn_unused_result));
 
 /* helper_config: the helper loads this file and keeps it for later requests (reload). */

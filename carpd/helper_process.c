@@ -181,6 +181,18 @@ static void helper_start_run(struct helper_process *h)
 	};
 }
 
+/* helper_rules_compile: what the files would be, without touching what is loaded. */
+static int helper_rules_compile(const struct rules_spec *spec, struct helper_rules_result *result)
+{
+	struct rules_compiled *compiled = NULL;
+	int r = rules_compile(spec, &compiled, &result->report);
+
+	if (r == 0)
+		rules_compiled_fingerprint(compiled, result->manifest.fingerprint);
+	rules_compiled_free(compiled);
+	return r;
+}
+
 /* helper_rules_child: compiles and loads, answers by itself, exits. */
 static _Noreturn void helper_rules_child(struct helper_process *h)
 {
@@ -192,9 +204,11 @@ static _Noreturn void helper_rules_child(struct helper_process *h)
 		answer->rules.error = -ENOMEM;
 	else if (!rules_spec_from_config(h->cfg, h->node, h->request.rules.group, spec))
 		answer->rules.error = -ENOENT;
-	else
+	else if (h->request.rules.load)
 		answer->rules.error =
 			rules_prepare(spec, &answer->rules.manifest, &answer->rules.report);
+	else
+		answer->rules.error = helper_rules_compile(spec, &answer->rules);
 	free(spec);
 	helper_answer_send(h);
 	_exit(0);

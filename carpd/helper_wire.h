@@ -24,6 +24,7 @@ struct helper_request {
 		} run;
 		struct {
 			char group[LIMIT_NAME];
+			bool load;
 		} rules;
 		struct {
 			char path[RULES_FILE_MAX];

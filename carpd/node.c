@@ -365,4 +365,5 @@ void node_close(struct node *node)
 	free(node->actions);
 	sd_event_unref(node->event);
 	config_free(node->cfg);
+	config_free(node->cfg_before);
 }

@@ -42,6 +42,7 @@
 	      */
 
 struct node;
+struct reload;
 
 /* A neighbour that was seen on a group's interface. */
 struct node_neighbour {
@@ -212,9 +213,10 @@ struct node {
 	struct node_request requests[NODE_REQUESTS_MAX];
 	struct evloop_timer request_timer;
 
-	bool is_started;  /* the core runs */
-	bool is_stopping; /* SIGTERM was received */
-	bool is_reloading;
+	bool is_started;	   /* the core runs */
+	bool is_stopping;	   /* SIGTERM was received */
+	struct reload *reload;	   /* one at a time; NULL: none */
+	struct config *cfg_before; /* jobs of an executor may still read it */
 	int exit_code;
 	int realtime_priority;
 	int64_t liberal_before; /* the operator's value while we have changed it; -1 unchanged */
@@ -287,6 +289,9 @@ void node_guard_publish(struct node *node);
 void node_guard_feed(struct node *node);
 bool node_guard_is_lost(struct node *node); /* fired: this life is over, say nothing any more */
 
+/* --- reload.c */
+void reload_start(struct node *node, const struct control_ticket *ticket, bool diff, bool force);
+
 /* --- node_start.c */
 int node_lock(const char *runtime_dir); /* a descriptor, or a negative errno */
 int node_sweep(struct node *node) __attribute__((warn_unused_result));
@@ -305,12 +310,11 @@ void liberal_set(struct node *node, uint8_t group, bool on);
 void liberal_recover(struct node *node);
 void liberal_restore(struct node *node);
 
-/* --- ops.c, status.c, reload.c, stop.c */
+/* --- ops.c, status.c, stop.c */
 int ops_open(struct node *node) __attribute__((warn_unused_result));
 void ops_reply(struct node *node, const struct election_action *action);
 json_t *status_document(const struct node *node);
 json_t *status_metrics(const struct node *node);
-void reload_start(struct node *node, const struct control_ticket *ticket, bool diff, bool force);
 void stop_start(struct node *node);
 
 #endif
