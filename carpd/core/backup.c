@@ -140,13 +140,14 @@ void backup_judge_vacancy(struct election *e, uint8_t group)
 	struct model_group *g = &e->groups[group];
 	bool vacant = g->state != GROUP_STATE_MASTER && g->state != GROUP_STATE_PROMOTING &&
 		      g->state != GROUP_STATE_INIT && peers_holder(e, group) == MODEL_NO_PEER;
+	mono_t due;
 
 	if (!vacant)
 		g->empty_since = MONO_NEVER;
 	else if (mono_is_never(g->empty_since))
 		g->empty_since = e->now;
-	if (!mono_is_never(g->empty_since))
-		election_wake(e, mono_add(g->empty_since, dur_s(BACKUP_NO_MASTER_S)));
-	election_alarm(e, group, ELECTION_ALARM_NO_MASTER, 0,
-		mono_reached(e->now, mono_add(g->empty_since, dur_s(BACKUP_NO_MASTER_S))));
+	due = mono_add(g->empty_since, dur_s(BACKUP_NO_MASTER_S));
+	if (!mono_reached(e->now, due))
+		election_wake(e, due);
+	election_alarm(e, group, ELECTION_ALARM_NO_MASTER, 0, mono_reached(e->now, due));
 }

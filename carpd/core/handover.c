@@ -39,7 +39,7 @@ enum election_reply handover_begin(struct election *e, uint8_t group, uint8_t ta
 	enum election_reply reply;
 
 	CHECK(g->state == GROUP_STATE_MASTER);
-	if (g->offer.active)
+	if (g->offer.active || g->from != 0)
 		return ELECTION_REPLY_BUSY;
 	reply = handover_begin_check(e, group, &target, force);
 	if (reply != ELECTION_REPLY_OK)
@@ -226,6 +226,10 @@ void handover_judge_master(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
 
+	/* While the predecessor still forwards, this node must not leave: the two would cross, and
+	 * nobody held the addresses. At most the overlap's 5 s. */
+	if (g->from != 0)
+		return;
 	if (!g->offer.active)
 		operator_judge_requests(e, group);
 	if (!g->offer.active && (e->stopping || e->maintenance_wish.request_id))

@@ -175,14 +175,15 @@ struct model_offer {
 	mono_t announced_at;
 };
 
-/* A request of the own operator that another node must carry out. */
+/* A request of the own operator that another node must carry out, or that waits here until an
+ * overlap is over. */
 struct model_request {
 	uint32_t request_id; /* 0 = free slot */
+	bool here;	     /* this node is the master that shall do it */
 	uint8_t target;
 	bool force;
 	uint32_t nonce;
 	mono_t deadline;
-	struct advert_term term_before;
 };
 
 struct model_group {
@@ -284,10 +285,11 @@ struct election {
 	uint64_t epoch;
 	uint64_t counter; /* last one used, over all lanes */
 	mono_t now;
-	mono_t stepped_at; /* instant of the step before */
-	mono_t wake_at;	   /* the deadline that was told after it */
-	bool pending;	   /* facts wait for a TIMER */
-	bool closed;	   /* the last counter is spent */
+	mono_t stepped_at;	/* instant of the step before */
+	mono_t wake_at;		/* the deadline that was told after it */
+	bool pending;		/* facts wait for a TIMER */
+	uint64_t wakes_overdue; /* a fault of the core: see election_wake() */
+	bool closed;		/* the last counter is spent */
 	struct {
 		uint8_t group;
 		uint8_t path;

@@ -8,8 +8,9 @@
 #include "carpd/core/trace.h"
 #include "common/check.h"
 
-static enum election_reply operator_handover_ask(
-	struct election *e, uint8_t group, const struct election_event *event, uint8_t master)
+/* operator_handover_keep: for later, or for another node; BUSY when too many wait already. */
+static enum election_reply operator_handover_keep(
+	struct election *e, uint8_t group, const struct election_event *event, bool here)
 {
 	struct model_group *g = &e->groups[group];
 
@@ -20,51 +21,74 @@ static enum election_reply operator_handover_ask(
 			continue;
 		*r = (struct model_request){
 			.request_id = event->handover.request_id,
+			.here = here,
 			.target = event->handover.target,
 			.force = event->handover.force,
 			.nonce = ++g->nonce_last,
 			.deadline = mono_add(e->now, dur_ms(OPERATOR_DEADLINE_MS)),
-			.term_before = e->peers[master].views[group].term,
 		};
 		g->send_now = true;
 		trace_line(e, group, "operator asks for a hand-over",
-			TRACE_TEXT("ask the master, %s", e->config.peers[master].name));
+			here ? "wait until the overlap is over" : "ask the master");
 		return ELECTION_REPLY_OK;
 	}
 	return ELECTION_REPLY_BUSY;
 }
 
-void operator_handover(struct election *e, const struct election_event *event)
+/* operator_handover_master: true when the reply is to be given at once. */
+static bool operator_handover_master(
+	struct election *e, const struct election_event *event, enum election_reply *ret_reply)
 {
-	uint8_t group = event->group, target = event->handover.target, master;
+	uint8_t group = event->group;
 	struct model_group *g = &e->groups[group];
-	enum election_reply reply;
 
-	CHECK(event->handover.request_id != 0);
-	if (g->state == GROUP_STATE_MASTER) {
-		reply = ELECTION_REPLY_OK;
-		if (target != e->config.own.id)
-			reply = handover_begin(e, group, target, REASON_HANDOVER,
-				event->handover.force, 0, 0, event->handover.request_id);
-		if (reply != ELECTION_REPLY_OK || target == e->config.own.id)
-			election_reply(e, group, event->handover.request_id, reply);
-		return;
-	}
-	master = peers_master(e, group);
+	*ret_reply = ELECTION_REPLY_OK;
+	if (event->handover.target == e->config.own.id)
+		return true;
+	if (g->from != 0 && !g->offer.active)
+		*ret_reply = operator_handover_keep(e, group, event, true);
+	else
+		*ret_reply = handover_begin(e, group, event->handover.target, REASON_HANDOVER,
+			event->handover.force, 0, 0, event->handover.request_id);
+	return *ret_reply != ELECTION_REPLY_OK;
+}
+
+/* operator_handover_backup: the same on a node that does not hold the group. */
+static bool operator_handover_backup(
+	struct election *e, const struct election_event *event, enum election_reply *ret_reply)
+{
+	uint8_t group = event->group, target = event->handover.target;
+	uint8_t master = peers_master(e, group);
+	enum group_state state = e->groups[group].state;
+
+	*ret_reply = ELECTION_REPLY_OK;
 	if (master == MODEL_NO_PEER)
-		reply = g->state == GROUP_STATE_PROMOTING || g->state == GROUP_STATE_DEMOTING
-				? ELECTION_REPLY_BUSY
-				: ELECTION_REPLY_NO_MASTER;
+		*ret_reply = state == GROUP_STATE_PROMOTING || state == GROUP_STATE_DEMOTING
+				     ? ELECTION_REPLY_BUSY
+				     : ELECTION_REPLY_NO_MASTER;
 	else if (target == e->config.peers[master].id)
-		reply = ELECTION_REPLY_OK;
+		return true;
 	else if (target && target != e->config.own.id &&
 		 election_peer_index(e, target) == MODEL_NO_PEER)
-		reply = ELECTION_REPLY_UNKNOWN_NODE;
-	else if (operator_handover_ask(e, group, event, master) == ELECTION_REPLY_OK)
-		return;
+		*ret_reply = ELECTION_REPLY_UNKNOWN_NODE;
 	else
-		reply = ELECTION_REPLY_BUSY;
-	election_reply(e, group, event->handover.request_id, reply);
+		*ret_reply = operator_handover_keep(e, group, event, false);
+	return *ret_reply != ELECTION_REPLY_OK;
+}
+
+void operator_handover(struct election *e, const struct election_event *event)
+{
+	enum election_reply reply;
+	bool now;
+
+	CHECK(event->group < e->config.group_count);
+	CHECK(event->handover.request_id != 0);
+	if (e->groups[event->group].state == GROUP_STATE_MASTER)
+		now = operator_handover_master(e, event, &reply);
+	else
+		now = operator_handover_backup(e, event, &reply);
+	if (now)
+		election_reply(e, event->group, event->handover.request_id, reply);
 }
 
 static enum advert_answer operator_answer_of(enum election_reply reply)
@@ -146,6 +170,10 @@ void operator_judge_requests(struct election *e, uint8_t group)
 static bool operator_judge_reply(const struct election *e, uint8_t group,
 	const struct model_request *r, enum election_reply *ret_reply)
 {
+	if (r->here) {
+		*ret_reply = ELECTION_REPLY_TIMEOUT;
+		return mono_reached(e->now, r->deadline);
+	}
 	for (uint8_t p = 0; p < e->config.peer_count; p++) {
 		const struct model_view *view = &e->peers[p].views[group];
 
@@ -177,6 +205,23 @@ static bool operator_judge_reply(const struct election *e, uint8_t group,
 	return mono_reached(e->now, r->deadline);
 }
 
+/* operator_judge_here: a request that waited for the end of an overlap; true when it is settled. */
+static bool operator_judge_here(struct election *e, uint8_t group, struct model_request *r)
+{
+	struct model_group *g = &e->groups[group];
+	uint32_t id = r->request_id;
+	enum election_reply reply = ELECTION_REPLY_FAILED;
+
+	if (!r->here || (g->state == GROUP_STATE_MASTER && (g->from != 0 || g->offer.active)))
+		return false;
+	r->request_id = 0;
+	if (g->state == GROUP_STATE_MASTER)
+		reply = handover_begin(e, group, r->target, REASON_HANDOVER, r->force, 0, 0, id);
+	if (reply != ELECTION_REPLY_OK)
+		election_reply(e, group, id, reply);
+	return true;
+}
+
 static void operator_judge_yielded(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
@@ -205,7 +250,7 @@ void operator_judge(struct election *e, uint8_t group)
 		struct model_request *r = &g->requests[i];
 		enum election_reply reply;
 
-		if (r->request_id == 0)
+		if (r->request_id == 0 || operator_judge_here(e, group, r))
 			continue;
 		if (!operator_judge_reply(e, group, r, &reply)) {
 			election_wake(e, r->deadline);
@@ -336,11 +381,10 @@ void operator_judge_node(struct election *e)
 		election_reply(e, ELECTION_ALL, e->maintenance_wish.request_id, ELECTION_REPLY_OK);
 		e->maintenance_wish.request_id = 0;
 		e->pending = true; /* the groups' states follow in the next TIMER */
-		election_wake(e, e->now);
 	}
 	if (e->maintenance && mono_reached(e->now, e->maintenance_until)) {
 		operator_maintenance_set(e, false, MONO_NEVER);
-		election_wake(e, e->now);
+		e->pending = true;
 	} else if (e->maintenance) {
 		election_wake(e, e->maintenance_until);
 	}

@@ -213,7 +213,7 @@ static void send_fill_commands(const struct election *e, uint8_t group, struct a
 	const struct model_group *g = &e->groups[group];
 
 	for (size_t i = 0; i < MODEL_REQUESTS_MAX; i++) {
-		if (g->requests[i].request_id == 0)
+		if (g->requests[i].request_id == 0 || g->requests[i].here)
 			continue;
 		a->request = ADVERT_REQUEST_HANDOVER;
 		a->request_node = g->requests[i].target;

@@ -180,6 +180,10 @@ static void checks_hold(struct world *w, uint8_t node, uint8_t group)
 
 void checks_tick(struct world *w)
 {
+	for (uint8_t node = 0; node < w->options.nodes; node++)
+		if (w->nodes[node].election.wakes_overdue > 0)
+			checks_fail(w, "%s asks to be woken for what is overdue",
+				w->configs[node].own.name);
 	for (uint8_t group = 0; group < w->options.groups; group++)
 		for (uint8_t a = 0; a < w->options.nodes; a++) {
 			checks_vacancy(w, a, group);
