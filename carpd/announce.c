@@ -1,7 +1,7 @@
 #include "carpd/announce.h"
 
 #include "carpd/bounds.h"
-#include "carpd/socket.h"
+#include "carpd/port.h"
 #include "common/check.h"
 
 #include <linux/if_ether.h>

@@ -2,7 +2,7 @@
 #include "carpd/guard_wire.h"
 
 #include "carpd/addresses.h"
-#include "carpd/socket.h"
+#include "carpd/port.h"
 #include "common/check.h"
 #include "common/io/clock.h"
 #include "common/io/log.h"

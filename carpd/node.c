@@ -1,6 +1,6 @@
 #include "carpd/node.h"
 
-#include "carpd/socket.h"
+#include "carpd/port.h"
 #include "common/check.h"
 #include "common/crypto.h"
 #include "common/io/caps.h"

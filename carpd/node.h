@@ -26,7 +26,7 @@
 #include "carpd/bounds.h"
 #include "carpd/links.h"
 #include "carpd/options.h"
-#include "carpd/socket.h"
+#include "carpd/port.h"
 #include "carpd/transaction.h"
 #include "common/advert.h"
 #include "common/io/control_server.h"

@@ -24,6 +24,9 @@ def is_named(name, text):
     word = re.sub(r"^(test|fuzz)_|_test$", "", stem)
     if leaf in text:
         return True
+    for cut in range(1, len(stem)):  # 'test_rules_' + name, and name in a list
+        if f"'{stem[:cut]}' +" in text and f"'{stem[cut:]}'" in text:
+            return True
     pattern = re.escape(f"'{word}'") + "|" + re.escape(f"'{stem}'")
     return re.search(pattern, text) is not None
 

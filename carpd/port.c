@@ -1,4 +1,4 @@
-#include "carpd/socket.h"
+#include "carpd/port.h"
 
 #include "common/check.h"
 

@@ -1,4 +1,4 @@
-/* socket.h: a port: the packet socket of one path.
+/* port.h: a port: the packet socket of one path.
  *
  * AF_PACKET with ETH_P_ALL taps before traffic control, netfilter's ingress hook and every input
  * chain, so no ruleset can blind it; a BPF filter in the kernel lets through IP protocol 112 alone,
@@ -10,8 +10,8 @@
  *
  * Joining the group takes RTNL: port_open and port_close are for the executor or for start-up.
  * A socket outlives an interface that goes down; one that is deleted needs a new port. */
-#ifndef CARPD_SOCKET_H
-#define CARPD_SOCKET_H
+#ifndef CARPD_PORT_H
+#define CARPD_PORT_H
 
 #include "carpd/frame.h"
 #include "common/ipaddr.h"
