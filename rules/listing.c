@@ -155,7 +155,7 @@ static void add_canary(struct text *t, const char *owner)
 {
 	text_add_string(t, "\tset " RULES_CANARY_SET " {\n\t\ttype mark\n\t\tcomment \"");
 	text_add_string(t, owner);
-	text_add_string(t, "\"\n\t\telements = { 0x00000001 }\n\t}\n");
+	text_add_string(t, "\"\n\t\telements = { 0x00000001 }\n\t}\n\n");
 }
 
 void listing_to_load(
@@ -183,16 +183,21 @@ void listing_to_load(
 	}
 }
 
-/* skip_set: past the closing brace of a set, and the empty line that nft puts after it. */
-static void skip_set(struct lines *l)
+/* skip_set: past the closing brace of a set, and the empty line that nft puts after it, or before
+ * it where it is the last of its table. */
+static void skip_set(struct lines *l, struct text *before)
 {
 	struct lines ahead;
 
 	while (lines_next(l) && !line_is(l, "\t}"))
 		;
 	ahead = *l;
-	if (lines_next(&ahead) && ahead.length == 0)
+	if (!lines_next(&ahead))
+		return;
+	if (ahead.length == 0)
 		*l = ahead;
+	else if (before->length > 1 && !memcmp(before->bytes + before->length - 2, "\n\n", 2))
+		before->bytes[--before->length] = '\0';
 }
 
 void listing_strip(const char *text, size_t length, struct text *ret)
@@ -201,7 +206,7 @@ void listing_strip(const char *text, size_t length, struct text *ret)
 
 	while (lines_next(&l)) {
 		if (line_is(&l, "\tset " RULES_CANARY_SET " {")) {
-			skip_set(&l);
+			skip_set(&l, ret);
 			continue;
 		}
 		text_add(ret, l.line, l.length);
