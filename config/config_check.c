@@ -297,6 +297,14 @@ static struct config_path *add_path(
 	return path;
 }
 
+/* The interface of the two that can be renamed; the sync paths' names are given. */
+static struct config_pos pos_of_path(const struct config_path *a, const struct config_path *b)
+{
+	if (a->interface)
+		return a->interface->pos;
+	return b->interface ? b->interface->pos : (struct config_pos){0, 0};
+}
+
 static void fill_paths(struct config *cfg, struct config_errors *errors)
 {
 	uint32_t links = 0;
@@ -324,9 +332,7 @@ static void fill_paths(struct config *cfg, struct config_errors *errors)
 		for (uint32_t j = 0; j < i; j++)
 			if (cfg->paths[j].path_tag == path->path_tag &&
 				strcmp(cfg->paths[j].name, path->name) != 0)
-				config_errors_add(errors,
-					path->interface ? path->interface->pos
-							: cfg->paths[j].interface->pos,
+				config_errors_add(errors, pos_of_path(path, &cfg->paths[j]),
 					"%s: the name has the same tag on the wire as %s; rename "
 					"one",
 					path->name, cfg->paths[j].name);

@@ -147,12 +147,11 @@ static void diff_election(struct diff *diff)
 	compare_duration(diff, CONFIG_CHANGE_TIMERS, "advbase", a->advbase, b->advbase);
 	compare_number(
 		diff, CONFIG_CHANGE_TIMERS, NULL, "dead_factor", a->dead_factor, b->dead_factor);
-	if (a->startup_hold_auto && b->startup_hold_auto)
-		(void)0; /* it follows the timers above */
-	else if (a->startup_hold_auto != b->startup_hold_auto)
+	/* Both auto: it follows the timers above. */
+	if (a->startup_hold_auto != b->startup_hold_auto)
 		tell(diff, CONFIG_CHANGE_TIMERS, NULL, "startup_hold: %s auto",
 			b->startup_hold_auto ? "now" : "no longer");
-	else
+	else if (!a->startup_hold_auto)
 		compare_duration(diff, CONFIG_CHANGE_TIMERS, "startup_hold", a->startup_hold,
 			b->startup_hold);
 	compare_duration(diff, CONFIG_CHANGE_TIMERS, "settle", a->settle, b->settle);

@@ -11,6 +11,17 @@ void config_errors_init(struct config_errors *errors, const char *file)
 	snprintf(errors->file, sizeof(errors->file), "%s", file);
 }
 
+/* C0 and DEL, and C1 as UTF-8 writes it (c2 80 .. c2 9f). */
+static void hide_controls(char *text)
+{
+	for (unsigned char *c = (unsigned char *)text; *c; c++) {
+		if (*c < 0x20 || *c == 0x7f)
+			*c = '?';
+		if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+			c[0] = c[1] = '?';
+	}
+}
+
 void config_errors_add(struct config_errors *errors, struct config_pos pos, const char *format, ...)
 {
 	struct config_error *error;
@@ -25,9 +36,7 @@ void config_errors_add(struct config_errors *errors, struct config_pos pos, cons
 	va_start(args, format);
 	vsnprintf(error->text, sizeof(error->text), format, args);
 	va_end(args);
-	for (char *c = error->text; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
+	hide_controls(error->text);
 }
 
 static bool config_errors_sort_after(const struct config_error *a, const struct config_error *b)

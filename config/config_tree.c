@@ -284,7 +284,7 @@ static struct config_pos pos_of_offset(const char *text, size_t size_bytes, size
 	struct config_pos pos = {1, 1};
 
 	for (size_t i = 0; i < offset && i < size_bytes; i++) {
-		pos.column++;
+		pos.column += (text[i] & 0xc0) != 0x80; /* letters, not bytes */
 		if (text[i] == '\n')
 			pos = (struct config_pos){pos.line + 1, 1};
 	}

@@ -26,6 +26,11 @@ static void check_run_node(struct check *check, const char *node)
 {
 	char host[LIMIT_NAME] = "";
 
+	if (node && !config_node_lookup(check->cfg, node)) {
+		config_errors_add(&check->errors, (struct config_pos){0, 0},
+			"no node '%.64s' in this file", node);
+		return;
+	}
 	if (!node) {
 		if (gethostname(host, sizeof(host) - 1) < 0 ||
 			!config_node_lookup(check->cfg, host))
@@ -86,11 +91,6 @@ struct check *check_run(const char *path, const char *node)
 	if (!check->cfg)
 		return check;
 	check_run_node(check, node);
-	if (node && !config_node_lookup(check->cfg, node)) {
-		config_errors_add(&check->errors, (struct config_pos){0, 0},
-			"no node '%.64s' in this file", node);
-		return check;
-	}
 	if (check->node[0])
 		permissions_check(check->cfg, &check->errors);
 	check_run_keys(check);
@@ -129,6 +129,24 @@ void check_print(const struct check *check, FILE *out, FILE *errors)
 			     "looked at (--node NODE)\n");
 }
 
+/* Text that may hold anything (a file's name, a word that was cut in the middle of a letter): what
+ * is not UTF-8 shows its foreign bytes as '?'. */
+static json_t *check_json_text(const char *text)
+{
+	json_t *string = json_string(text);
+	char *plain;
+
+	if (string)
+		return string;
+	plain = strdup(text);
+	for (char *c = plain; c && *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	string = plain ? json_string(plain) : NULL;
+	free(plain);
+	return string;
+}
+
 static json_t *check_json_errors(const struct config_errors *errors)
 {
 	json_t *list = json_array();
@@ -138,10 +156,10 @@ static json_t *check_json_errors(const struct config_errors *errors)
 
 		/* Both take over the new object, also when they fail. */
 		(void)json_array_append_new(
-			list, json_pack("{s:s,s:i,s:i,s:s}", "file", errors->file, "line",
-				      error->pos.line ? (int)error->pos.line : 1, "column",
+			list, json_pack("{s:o,s:i,s:i,s:o}", "file", check_json_text(errors->file),
+				      "line", error->pos.line ? (int)error->pos.line : 1, "column",
 				      error->pos.column ? (int)error->pos.column : 1, "text",
-				      error->text));
+				      check_json_text(error->text)));
 	}
 	return list;
 }
@@ -152,12 +170,12 @@ json_t *check_json(const struct check *check)
 	json_t *rules = json_array();
 
 	for (size_t i = 0; rules && i < check->rules.count; i++)
-		(void)json_array_append_new(rules, json_string(check->rules.lines[i]));
+		(void)json_array_append_new(rules, check_json_text(check->rules.lines[i]));
 	for (size_t i = 0; check->cfg && i < CRYPTO_HASH_BYTES; i++)
 		snprintf(hex + 2 * i, 3, "%02x", check->cfg->fingerprint[i]);
-	return json_pack("{s:b,s:s,s:s?,s:s?,s:o,s:i,s:{s:b,s:o}}", "ok", check_ok(check), "file",
-		check->errors.file, "node", check->node[0] ? check->node : NULL, "fingerprint",
-		check->cfg ? hex : NULL, "errors", check_json_errors(&check->errors), "errors_lost",
-		(int)check->errors.lost_count, "rules", "checked", check->rules_checked, "errors",
-		rules);
+	return json_pack("{s:b,s:o,s:s?,s:s?,s:o,s:i,s:{s:b,s:o}}", "ok", check_ok(check), "file",
+		check_json_text(check->errors.file), "node", check->node[0] ? check->node : NULL,
+		"fingerprint", check->cfg ? hex : NULL, "errors", check_json_errors(&check->errors),
+		"errors_lost", (int)check->errors.lost_count, "rules", "checked",
+		check->rules_checked, "errors", rules);
 }

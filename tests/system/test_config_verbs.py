@@ -28,7 +28,8 @@ groups:
 
 
 def run(folder, *words):
-    done = subprocess.run([COMMAND, *words], cwd=folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([COMMAND, *words], cwd=folder, capture_output=True, encoding="utf-8", errors="replace",
+                          timeout=60)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -84,6 +85,16 @@ def test_check_errors(folder):
     assert status == 2 and places == [("c.yaml", 5, 3), ("c.yaml", 8, 11), ("c.yaml", 9, 5)], out
 
 
+def test_check_foreign_text(folder):
+    """A word that is cut inside a letter, and terminal controls: one JSON document all the same."""
+    write(folder, "c.yaml", GOOD.replace("edge\n", "x" + "\u00e9" * 60 + "\n", 1))
+    status, out, err = run(folder, "check", "--config", "c.yaml", "--json")
+    assert status == 2 and "is not a cluster name" in json.loads(out)["errors"][0]["text"], (out, err)
+    write(folder, "c.yaml", GOOD.replace("edge\n", "\"x\\x9b31m\"\n", 1))
+    status, _, err = run(folder, "check", "--config", "c.yaml")
+    assert status == 2 and "\u009b" not in err and "x??31m" in err, ascii(err)
+
+
 def test_check_keys(folder):
     """A key's error points to the key's entry in the config."""
     write(folder, "c.yaml", GOOD)
@@ -111,8 +122,9 @@ def test_check_node_and_programs(folder):
     os.chmod(tell, 0o777)
     status, _, err = run(folder, "check", "--config", "c.yaml", "--node", "fw1")
     assert status == 2 and err.startswith("c.yaml:12:29: ") and "written by others" in err, err
+    os.unlink(os.path.join(folder, "edge.key"))
     status, _, err = run(folder, "check", "--config", "c.yaml", "--node", "fw3")
-    assert status == 2 and "no node 'fw3'" in err, err
+    assert status == 2 and "no node 'fw3'" in err and "edge.key: No such file" in err, err
 
 
 def test_check_file(folder):

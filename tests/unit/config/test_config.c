@@ -319,6 +319,39 @@ static void test_diff(void **state)
 		"group/dmz: group dmz removed\n"
 		"group/office: group office added\n"
 		"sync/-: sync added\n");
+	config_free(b);
+
+	memset(&seen, 0, sizeof(seen));
+	strcpy(text, small);
+	replace(text, sizeof(text), "cluster: edge", "cluster: core");
+	replace(text, sizeof(text), "  fw2: { id: 2, address: 10.9.9.2",
+		"  fw3: { id: 3, address: 10.9.9.3 }\n  fw2: { id: 4, address: 10.9.9.4");
+	replace(text, sizeof(text), "vhid: 51", "vhid: 52");
+	replace(text, sizeof(text), "fw.nft", "fw2.nft");
+	replace(text, sizeof(text), "fw1: 200", "fw1: 20");
+	replace(text, sizeof(text), "required: true", "required: false");
+	replace(text, sizeof(text), "      wan0: {", "      wan1: {");
+	replace(text, sizeof(text), "groups:",
+		"election: { preempt: true, startup_hold: 5s }\n"
+		"promotion: { deadlines: { state: 1s } }\ngroups:");
+	b = load_text(text);
+	assert_int_equal(config_diff(a, b, &seen, remember), 15);
+	assert_string_equal(seen.text,
+		"cluster/-: cluster: edge -> core\n"
+		"node/-: node fw2: id: 2 -> 4\n"
+		"node/-: node fw2: other sync addresses\n"
+		"node/-: node fw3 added\n"
+		"timers/-: startup_hold: no longer auto\n"
+		"election/-: preempt: false -> true\n"
+		"election/-: deadline state: 500ms -> 1s\n"
+		"group/edge: group edge: vhid: 51 -> 52\n"
+		"interface/edge: group edge: interface wan0 removed\n"
+		"address/edge: group edge: address 10.2.0.254/24 on wan0 removed\n"
+		"interface/edge: group edge: interface wan1 added\n"
+		"address/edge: group edge: address 10.2.0.254/24 on wan1 added\n"
+		"rules/edge: group edge: other rule files\n"
+		"timers/dmz: group dmz: advskew of fw1: 200 -> 20\n"
+		"handlers/dmz: group dmz: other handlers\n");
 	config_free(a);
 	config_free(b);
 }
