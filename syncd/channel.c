@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -34,6 +35,7 @@ struct conn {
 	bool busy; /* inside its own callback: closing waits */
 	bool closing;
 	enum channel_reason closing_reason;
+	char closing_detail[TLS_ERROR_MAX];
 	mono_t deadline; /* of the handshake */
 	mono_t moved_at; /* last progress of unsent bytes */
 	struct ipaddr from;
@@ -188,8 +190,11 @@ static void conn_close(struct conn *conn, enum channel_reason reason, const char
 	if (conn->state == CONN_FREE)
 		return;
 	if (conn->busy) {
+		if (conn->closing)
+			return;
 		conn->closing = true;
 		conn->closing_reason = reason;
+		snprintf(conn->closing_detail, sizeof(conn->closing_detail), "%s", detail);
 		return;
 	}
 	channel->closed[reason]++;
@@ -216,12 +221,20 @@ static void conn_close_tls(struct conn *conn, enum channel_reason reason)
 	conn_close(conn, reason, tls_error(text));
 }
 
+static void conn_leave_close(struct conn *conn)
+{
+	char detail[TLS_ERROR_MAX];
+
+	memcpy(detail, conn->closing_detail, sizeof(detail));
+	conn_close(conn, conn->closing_reason, detail);
+}
+
 /* conn_leave: the end of a callback: what asked for closing meanwhile gets it. */
 static void conn_leave(struct conn *conn)
 {
 	conn->busy = false;
 	if (conn->closing)
-		conn_close(conn, conn->closing_reason, "");
+		conn_leave_close(conn);
 }
 
 static void conn_watch(struct conn *conn, uint32_t events)

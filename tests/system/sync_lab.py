@@ -29,8 +29,11 @@ def skip(reason):
 
 
 def run(*args, check=True, text=True, **kwargs):
-    return subprocess.run(args, check=check, text=text, stdout=subprocess.PIPE,
+    done = subprocess.run(args, check=False, text=text, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, **kwargs)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(args)}: {done.stderr}")
+    return done
 
 
 def wait_for(what, condition, deadline_s=DEADLINE_S, step_s=0.02):
@@ -174,7 +177,11 @@ class Lab:
         self.keep = keep
         self.mode = mode
         self.extra = extra
-        self.build()
+        try:
+            self.build()
+        except BaseException:
+            self.close()
+            raise
 
     # ---- topology ----
 
@@ -188,8 +195,8 @@ class Lab:
         try:
             for ns in self.ns.values():
                 run("ip", "netns", "add", ns)
-        except subprocess.CalledProcessError as error:
-            skip("cannot make network namespaces: " + error.stderr.strip())
+        except RuntimeError as error:
+            skip(f"cannot make network namespaces: {error}")
         for ns in self.ns:
             self.ip(ns, "link", "set", "lo", "up")
         for bridge in ("lan", "wan"):
@@ -218,12 +225,17 @@ class Lab:
             # The zone of the raw hook makes conntrack run; NAT and the strict chain as in the issue.
             self.nft(node, """
 table ip nat { chain post { type nat hook postrouting priority srcnat;
-  oifname "wan0" ip saddr 10.1.0.0/24 snat to 10.2.0.254 } }
+  oifname "wan0" ip saddr 10.1.0.0/24 snat to 10.2.0.254
+}
+}
 table inet filter { chain forward { type filter hook forward priority filter; policy drop;
   ct state invalid counter drop
   ct state established,related accept
   tcp dport 7778 ct mark set 0x77
-  iifname "lan0" ct state new accept } }""")
+  iifname "lan0" ct state new accept
+}
+}
+""")
         self.ip("c", "addr", "add", "10.1.0.10/24", "dev", "eth0")
         self.ip("c", "addr", "add", "fd01::10/64", "dev", "eth0", "nodad")
         self.ip("s", "addr", "add", "10.2.0.100/24", "dev", "eth0")
