@@ -357,8 +357,22 @@ static bool parse_attr(const struct attr *attr, struct flow *flow)
 	return !failed;
 }
 
+/* parse_drop_empty: every entry that was made through ctnetlink has room for both of these, and the
+ * kernel then tells their zeros: no part of the flow. */
+static void parse_drop_empty(struct flow *flow)
+{
+	static const struct flow_seqadj no_seqadj[2];
+	static const uint32_t no_synproxy[3];
+
+	if (memcmp(flow->seqadj, no_seqadj, sizeof(no_seqadj)) == 0)
+		flow->has &= ~(uint32_t)FLOW_HAS_SEQADJ;
+	if (memcmp(flow->synproxy, no_synproxy, sizeof(no_synproxy)) == 0)
+		flow->has &= ~(uint32_t)FLOW_HAS_SYNPROXY;
+}
+
 static enum ctattr_error parse_check(struct flow *flow)
 {
+	parse_drop_empty(flow);
 	if (flow->orig.family == IPADDR_NONE)
 		return CTATTR_NO_TUPLE;
 	if (flow->has & FLOW_HAS_REPLY &&
