@@ -131,9 +131,10 @@ bool cluster_reap(struct cluster *cluster, char why[static CLUSTER_WHY_MAX])
 	for (unsigned int n = 0; n < cluster->lab->node_count; n++) {
 		for (unsigned int d = 0; d < CLUSTER_DAEMON_COUNT; d++) {
 			pid_t pid = cluster->pids[n][d];
-			int status;
+			int status = 0;
 
-			if (pid <= 0 || waitpid(pid, &status, WNOHANG) != pid)
+			/* Not our child any more: buried when a machine was switched off. */
+			if (pid <= 0 || waitpid(pid, &status, WNOHANG) == 0)
 				continue;
 			cluster->pids[n][d] = 0;
 			if (cluster->lab->nodes[n].first_process == 0)

@@ -417,11 +417,16 @@ int lab_node_on(struct lab *lab, struct lab_node *node)
 
 void lab_node_off(struct lab_node *node)
 {
+	pid_t pid;
+
 	if (node->first_process <= 0)
 		return;
 	(void)kill(node->first_process, SIGKILL);
-	while (waitpid(node->first_process, NULL, 0) < 0 && errno == EINTR)
-		;
+	/* It is gone when all of its namespace are: those that are our children wait for us to bury
+	 * them first (kernel/pid_namespace.c, zap_pid_ns_processes). */
+	do
+		pid = waitpid(-1, NULL, 0);
+	while (pid != node->first_process && (pid > 0 || errno == EINTR));
 	node->first_process = 0;
 	lab_close_fd(&node->mntns_fd);
 	lab_close_fd(&node->pidns_fd);
