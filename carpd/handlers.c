@@ -419,12 +419,25 @@ uint64_t handlers_ignored_count(const struct handlers *h)
 	return h->ignored_count;
 }
 
+/* handlers_is_first: no earlier handler has the same connection: one line is enough for both. */
+static bool handlers_is_first(const struct handlers *h, unsigned int index)
+{
+	const struct control_conn *conn = &h->entries[index].conn;
+
+	for (unsigned int i = 0; i < index; i++)
+		if (h->entries[i].is_used && !h->entries[i].config &&
+			h->entries[i].conn.slot == conn->slot &&
+			h->entries[i].conn.generation == conn->generation)
+			return false;
+	return true;
+}
+
 void handlers_tell_role(struct handlers *h, struct control_conn conn, const json_t *role)
 {
 	for (unsigned int i = 0; i < LIMIT_HANDLERS; i++) {
-		struct handlers_entry *entry = &h->entries[i];
+		const struct handlers_entry *entry = &h->entries[i];
 
-		if (!entry->is_used || entry->config)
+		if (!entry->is_used || entry->config || !handlers_is_first(h, i))
 			continue;
 		if (conn.generation != 0 && (conn.slot != entry->conn.slot ||
 						    conn.generation != entry->conn.generation))
