@@ -102,8 +102,8 @@ class Node:
         self.pair, self.name = pair, name
         self.namespace = pair.prefix + name
         self.dir = f"{pair.dir}/{name}"
-        self.runtime, self.state = self.dir + "/run", self.dir + "/state"
-        for folder in (self.dir, self.runtime, self.state):
+        self.runtime, self.state_dir = self.dir + "/run", self.dir + "/state"
+        for folder in (self.dir, self.runtime, self.state_dir):
             os.mkdir(folder)
             os.chmod(folder, 0o755)
         self.daemons = {}
@@ -114,7 +114,7 @@ class Node:
         with open(f"{self.dir}/{daemon}.log", "a") as log:
             self.daemons[daemon] = subprocess.Popen(
                 ["ip", "netns", "exec", self.namespace, f"{BUILD}/{daemon}/{daemon}", "--config", self.config,
-                 "--node", self.name, "--runtime-dir", self.runtime, "--state-dir", self.state, *options],
+                 "--node", self.name, "--runtime-dir", self.runtime, "--state-dir", self.state_dir, *options],
                 stderr=log, stdout=log, stdin=subprocess.DEVNULL, env={**os.environ, **self.environment})
         return self.daemons[daemon]
 
