@@ -152,9 +152,17 @@ static void on_health(void *context)
 	node_readiness(context);
 }
 
+/* on_registered: the newcomer learns where every group stands. With syncd there, a promotion that
+ * went on without it is made good: on a common start carpd is often first. */
 static void on_registered(void *context, struct control_conn conn)
 {
-	node_tell_roles(context, conn);
+	struct node *node = context;
+
+	for (uint32_t i = 0; i < node->group_count; i++)
+		if (node->groups[i].stage_alarm_stage == TRANSACTION_STAGE_STATE &&
+			handlers_has(node->handlers, HANDLERS_SYNCD))
+			node->groups[i].stage_alarm[0] = '\0';
+	node_tell_roles(node, conn);
 }
 
 /* --- opening -----------------------------------------------------------------------------------

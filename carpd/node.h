@@ -150,6 +150,7 @@ struct node_group {
 	uint64_t transitions[REASON_COUNT];
 	int64_t dual_ms;
 	char stage_alarm[TRANSACTION_ERROR_MAX]; /* "" none: the last promotion's failed stage */
+	enum transaction_stage stage_alarm_stage;
 	int64_t stage_alarm_wall_us;
 	unsigned int liberal_count;
 	mono_t liberal_until;

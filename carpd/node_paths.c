@@ -44,7 +44,7 @@ static void node_drop(struct node *node, const struct node_path *path, const cha
 	node->drop_log.suppressed = 0;
 }
 
-/* node_learn: a peer's Ethernet address, from a packet that it has signed. */
+/* node_learn: a peer's Ethernet address, from an advert that is its own and new. */
 static void node_learn(
 	struct node_path *path, const struct advert *advert, const struct port_packet *packet)
 {
@@ -65,6 +65,7 @@ static void node_packet(struct node_path *path, const struct port_packet *packet
 	enum advert_drop advert_drop;
 	struct advert advert;
 	struct frame_ip ip;
+	uint64_t accepted;
 
 	path->received++;
 	frame_drop = frame_ip_parse(packet->data, packet->size_bytes, &ip);
@@ -81,9 +82,14 @@ static void node_packet(struct node_path *path, const struct port_packet *packet
 		node_drop(node, path, advert_drop_name(advert_drop));
 		return;
 	}
-	node_learn(path, &advert, packet);
+	if (!node->is_started)
+		return;
 	event.packet = &advert;
+	accepted = node->core->accepted;
 	node_event(node, &event);
+	/* The frame's source is not signed: a repeated advert must not turn our answers away. */
+	if (node->core->accepted != accepted)
+		node_learn(path, &advert, packet);
 }
 
 static void node_path_drain(struct node_path *path)

@@ -355,6 +355,7 @@ static void node_stage_failed(
 
 	snprintf(group->stage_alarm, sizeof(group->stage_alarm), "stage %s: %.120s",
 		transaction_stage_name(stage), error);
+	group->stage_alarm_stage = stage;
 	group->stage_alarm_wall_us = clock_wall_us();
 	log_warnx("group %s: stage %s failed: %s: %s", group->config->name,
 		transaction_stage_name(stage), error,

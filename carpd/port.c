@@ -224,11 +224,12 @@ int port_receive(int fd, uint8_t *buffer, size_t size_bytes, struct port_packet 
 
 	do {
 		from_bytes = sizeof(from);
-		size = recvfrom(
-			fd, buffer, size_bytes, MSG_TRUNC, (struct sockaddr *)&from, &from_bytes);
-	} while ((size < 0 && errno == EINTR) || size > (ssize_t)size_bytes);
+		size = recvfrom(fd, buffer, size_bytes, 0, (struct sockaddr *)&from, &from_bytes);
+	} while (size < 0 && errno == EINTR);
 	if (size < 0)
 		return errno == EAGAIN ? 0 : -errno;
+	/* One that is larger than the buffer comes cut: its own length then says that it is none of
+	 * ours, and it is counted like every other drop. */
 	*ret_packet = (struct port_packet){
 		.data = buffer,
 		.size_bytes = (size_t)size,

@@ -44,7 +44,7 @@ struct port_packet {
 };
 
 /* port_receive: one packet from `fd`. 1 a packet, 0 nothing there, or a negative errno (-ENETDOWN
- * once after the interface went down). What is longer than the buffer is not delivered. */
+ * once after the interface went down). What is longer than the buffer is cut. */
 int port_receive(int fd, uint8_t *buffer, size_t size_bytes, struct port_packet *ret_packet)
 	__attribute__((warn_unused_result));
 

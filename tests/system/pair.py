@@ -218,11 +218,15 @@ class Pair:
         self.lan, self.wan = self.prefix + "lan", self.prefix + "wan"
 
     def __enter__(self):
-        self.build()
-        if self.daemons:
-            for node in self.nodes:
-                self.start(node)
-            self.settle()
+        try:
+            self.build()
+            if self.daemons:
+                for node in self.nodes:
+                    self.start(node)
+                self.settle()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
         return self
 
     def __exit__(self, kind, value, trace):

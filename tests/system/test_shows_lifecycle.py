@@ -9,7 +9,7 @@ import unittest
 
 import pair as lab
 
-DROP_ALL = 'table inet strict { chain input { type filter hook input priority -300; policy drop; } }'
+DROP_ALL = 'table inet strict {\n chain input {\n type filter hook input priority -300; policy drop;\n }\n}\n'
 
 
 class Lifecycle(unittest.TestCase):
