@@ -122,6 +122,8 @@ int listing_tables(const char *text, size_t length, enum rules_role role,
 	struct rules_table *table = NULL;
 	size_t count = 0;
 
+	if (memchr(text, '\0', length))
+		return -EBADMSG;
 	while (lines_next(&l)) {
 		struct rules_table found = {.role = (uint8_t)role};
 
