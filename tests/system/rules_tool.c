@@ -128,6 +128,8 @@ static int flip(struct rules_switch *rules, size_t count)
 		if (result != RULES_OK) {
 			printf("flip %zu: %s (%s) %s\n", i, rules_result_name(result),
 				strerror(rules_switch_errno(rules)), rules_switch_blame(rules));
+			free(up);
+			free(down);
 			return 1;
 		}
 	}
@@ -170,10 +172,11 @@ static int with_manifest(const char *verb, const char *count, const char *path)
 	r = rules_switch_open(&manifest, &rules);
 	if (r < 0)
 		return tell("open", r);
-	if (strcmp(verb, "flip") == 0)
-		return flip(rules, strtoul(count, NULL, 10));
-	if (strcmp(verb, "watch") == 0)
-		return watch(rules);
+	if (strcmp(verb, "flip") == 0 || strcmp(verb, "watch") == 0) {
+		r = *verb == 'f' ? flip(rules, strtoul(count, NULL, 10)) : watch(rules);
+		rules_switch_close(rules);
+		return r;
+	}
 	if (strcmp(verb, "verify") == 0)
 		result = rules_switch_verify(rules);
 	else if (strcmp(verb, "backup") == 0)
