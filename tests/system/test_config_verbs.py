@@ -29,7 +29,7 @@ groups:
 
 def run(folder, *words):
     done = subprocess.run([COMMAND, *words], cwd=folder, capture_output=True, encoding="utf-8", errors="replace",
-                          timeout=60)
+                          timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 
