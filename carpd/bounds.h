@@ -10,9 +10,8 @@
 /* Packets read from one port in one turn; what is left is read in the next one, before timers. */
 #define CARPD_DRAIN_PACKETS_MAX 512u
 
-/* Adverts that wait for the end of a drain; more are dropped and counted (the next interval sends
- * again). */
-#define CARPD_OUTBOX_MAX 256u
+/* Between two judgements of the core, at least. */
+#define CARPD_JUDGE_PAUSE_US 250
 
 /* Helper: programs that run at the same time; more are refused (the caller's stage fails). */
 #define CARPD_HELPER_RUNS_MAX	   64u

@@ -58,10 +58,16 @@ void node_event(struct node *node, struct election_event *event)
 	node_rearm(node);
 }
 
+/* node_rearm: never sooner than CARPD_JUDGE_PAUSE_US after the last judgement: whatever the core
+ * wants, and however many packets come, this process leaves most of its processor to others. With
+ * real-time priority a loop without a pause would starve the whole machine. */
 void node_rearm(struct node *node)
 {
+	mono_t floor = mono_add(node->judged_at, dur_us(CARPD_JUDGE_PAUSE_US));
+
 	if (node->is_started)
-		evloop_timer_set(&node->core_timer, election_next_deadline(node->core));
+		evloop_timer_set(
+			&node->core_timer, mono_max(floor, election_next_deadline(node->core)));
 }
 
 /* on_core_deadline: the only place where the core judges and sends, and only after every port has
@@ -79,6 +85,7 @@ static void on_core_deadline(void *context)
 	node_drain(node);
 	if (crypto_random(event.random, sizeof(event.random)) != CRYPTO_OK)
 		CHECK(false);
+	node->judged_at = clock_now();
 	node_event(node, &event);
 	node_guard_feed(node);
 }

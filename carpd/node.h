@@ -198,6 +198,7 @@ struct node {
 	struct election *core;
 	struct election_actions *actions;
 	bool is_stepping;
+	mono_t judged_at; /* the last TIMER */
 	unsigned int event_first, event_count;
 	struct election_event events[NODE_EVENTS_MAX];
 	struct evloop_timer core_timer, feed_timer, renew_timer;
