@@ -157,6 +157,10 @@ static void on_dump_end(void *context)
 	retime_flush(&node->retime);
 	if (node->engine.adopting) {
 		node->engine.adopting = false;
+		/* What a source began meanwhile was not taken: with everything known, from the
+		 * start. */
+		for (uint8_t peer = 0; peer < node->peer_count; peer++)
+			session_want_again(&node->sessions[peer]);
 		log_info(
 			"%u entries of an earlier life are held", engine_flow_count(&node->engine));
 	}

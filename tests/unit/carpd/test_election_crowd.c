@@ -288,12 +288,46 @@ static void test_last_term_of_all(void **state)
 	crowd_free(crowd);
 }
 
+/* Nobody may hold the group and it stays so: after each judgement there is something to wait for in
+ * the future, or the loop would spin, at real-time priority. */
+static void test_nobody_left_does_not_spin(void **state)
+{
+	struct crowd *crowd = crowd_new(2, 1, 2, 1);
+
+	(void)state;
+	for (unsigned int turn = 0; turn < 6000; turn++) {
+		crowd_turn(crowd);
+		for (unsigned int i = 0; i < 4 && turn == 2000; i++)
+			crowd_step(crowd, i % 2,
+				(struct election_event){
+					.type = ELECTION_EVENT_CARRIER, .path = (uint8_t)(i / 2)});
+		for (unsigned int i = 0; i < 2 && turn == 4000; i++)
+			crowd_step(crowd, i,
+				(struct election_event){.type = ELECTION_EVENT_MAINTENANCE,
+					.maintenance = {.request_id = 1 + i,
+						.on = true,
+						.force = true,
+						.until = MONO_NEVER}});
+		for (unsigned int i = 0; i < 2; i++) {
+			unsigned int steps = 0;
+
+			while (mono_reached(crowd->now, election_next_deadline(crowd->nodes[i]))) {
+				assert_true(steps++ < 5);
+				crowd_step(crowd, i,
+					(struct election_event){.type = ELECTION_EVENT_TIMER});
+			}
+		}
+	}
+	crowd_free(crowd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_largest_cluster_starts),
 		cmocka_unit_test(test_request_of_a_third_moves_once),
 		cmocka_unit_test(test_last_term_of_all),
+		cmocka_unit_test(test_nobody_left_does_not_spin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
