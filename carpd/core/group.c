@@ -255,12 +255,16 @@ static bool group_judge_unproven(struct election *e, uint8_t group)
 	return false;
 }
 
+/* group_judge_init_early: everybody is there, nobody is master, and nobody is still getting ready:
+ * on a common start syncd registers within the hold, and not by luck but by order fw1 goes first.
+ */
 static bool group_judge_init_early(const struct election *e, uint8_t group)
 {
 	for (uint8_t p = 0; p < e->config.peer_count; p++)
-		if (!peers_alive(e, group, p) || peers_holds(e, group, p))
+		if (!peers_alive(e, group, p) || peers_holds(e, group, p) ||
+			!e->peers[p].views[group].ready)
 			return false;
-	return true;
+	return e->groups[group].ready;
 }
 
 static void group_judge_init(struct election *e, uint8_t group)

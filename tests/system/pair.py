@@ -91,7 +91,7 @@ def wait(condition, seconds, what):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.005)
 
 
@@ -273,8 +273,8 @@ class Pair:
                 if master in (None, node.name) and node.state() == "master":
                     peer = node.peer()
                     return other.state() == "backup" and peer.get("ready") and node.has_vips()
-        wait(settled, seconds, f"{master or 'a node'} master and the other a ready backup; now "
-                               f"fw1 {self.fw1.group()}, fw2 {self.fw2.group()}")
+        wait(settled, seconds, lambda: f"{master or 'a node'} master and the other a ready backup; now "
+                                       f"fw1 {self.fw1.group()}, fw2 {self.fw2.group()}")
 
     def master(self):
         return next((node for node in self.nodes if node.state() == "master"), None)
