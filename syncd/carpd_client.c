@@ -149,9 +149,9 @@ static int carpd_client_connect(struct carpd_client *client)
 	(void)sd_event_source_set_priority(client->source, EVLOOP_PRIORITY_INPUT);
 	client->connected = true;
 	client->complained = false;
-	carpd_client_send(client,
-		json_pack("{s:s, s:s, s:s, s:i, s:b}", "op", "register", "name", "syncd", "phase",
-			"state", "timeout_ms", CARPD_CLIENT_TIMEOUT_MS, "required", 1));
+	carpd_client_send(
+		client, json_pack("{s:s, s:s, s:s, s:i, s:b}", "op", "register", "name", "syncd",
+				"phase", "state", "timeout_ms", client->timeout_ms, "required", 1));
 	if (!client->connected)
 		return 0; /* lost again; the timer is set */
 	log_notice("registered with carpd");

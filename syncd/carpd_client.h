@@ -11,8 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CARPD_CLIENT_RETRY_MS	100
-#define CARPD_CLIENT_TIMEOUT_MS 500 /* of a transition, as registered */
+#define CARPD_CLIENT_RETRY_MS 100
 
 struct carpd_role {
 	const char *group;
@@ -39,6 +38,7 @@ struct carpd_client {
 	sd_event_source *source;
 	struct evloop_timer retry;
 	char path[108];
+	int timeout_ms; /* of a transition, as registered */
 	void *context;
 	void (*on_registered)(void *context);
 	void (*on_lost)(void *context);

@@ -336,6 +336,8 @@ static const char *node_become_source(
 	if (node->cfg->sync.mode == CONFIG_SYNC_MODE_ON_PROMOTION)
 		engine_inject_group(&node->engine, group);
 	node_inject(node);
+	/* Only now: no packet comes before the answer, and our own creates make no events. */
+	error = node_join(node);
 	node->groups[group].tail_open = tail >= 0;
 	node->promotions++;
 	node->promotion_us = mono_diff(clock_now(), began_at).us;
@@ -695,6 +697,7 @@ static int node_open_partners(struct node *node, const char *runtime_dir)
 	if (r < 0)
 		return r;
 	node->carpd.context = node;
+	node->carpd.timeout_ms = (int)dur_to_ms(node->cfg->deadlines.state);
 	node->carpd.on_registered = on_carpd_registered;
 	node->carpd.on_lost = on_carpd_lost;
 	node->carpd.on_role = on_role;
