@@ -240,6 +240,7 @@ static void engine_release(struct engine *e, uint32_t slot)
 	if (dirty_has(&engine_kernel(e)->dirty, slot))
 		return;
 	e->groups[record->group].flow_count--;
+	e->dead_count--;
 	table_remove(&e->table, slot);
 	e->table_full = false;
 }
@@ -279,6 +280,8 @@ static void engine_reincarnate(struct engine *e, uint32_t slot)
 			bit_set(e->consumers[peer].recreate, slot);
 	if (bit_get(engine_kernel(e)->known, slot))
 		bit_set(engine_kernel(e)->recreate, slot);
+	if (record->flags & TABLE_FLAG_DEAD)
+		e->dead_count--;
 	record->flags &= (uint8_t) ~(TABLE_FLAG_DEAD | TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL |
 				     TABLE_FLAG_ADOPTED | TABLE_FLAG_RETRY_1 | TABLE_FLAG_RETRY_2);
 }
@@ -287,7 +290,9 @@ static void engine_kill(struct engine *e, uint32_t slot, const struct flow_stamp
 {
 	struct table_record *record = table_at(&e->table, slot);
 
+	CHECK(!(record->flags & TABLE_FLAG_DEAD));
 	record->flags |= TABLE_FLAG_DEAD;
+	e->dead_count++;
 	record->sequence = stamp->sequence;
 	record->term = stamp->term;
 	record->life = stamp->life;

@@ -98,6 +98,7 @@ struct engine {
 	struct engine_consumer consumers[SYNC_CONSUMERS]; /* [SYNC_CONSUMER_KERNEL] is the kernel */
 	uint64_t *seen[LIMIT_PEERS];			  /* marks of the running transfer */
 	uint64_t sequence;
+	uint32_t dead_count;	  /* records that wait for somebody to be told */
 	mono_t kernel_full_until; /* ENOMEM: nothing is injected before */
 	bool kernel_full;
 	bool adopting; /* our kernel is being read for leftovers: no peer is taken as source yet */
@@ -218,7 +219,7 @@ uint32_t engine_seconds(mono_t now);
 bool engine_kernel_has(const struct engine *e, uint32_t slot);
 static inline uint32_t engine_flow_count(const struct engine *e)
 {
-	return e->table.count;
+	return e->table.count - e->dead_count;
 }
 
 #endif
