@@ -210,33 +210,43 @@ static void read_events(struct rules_switch *rules)
 	}
 }
 
-/* dump_tables: the long way: every table of ours by handle, then by digest. */
-static int dump_tables(struct rules_switch *rules, enum rules_result *ret_state)
+/* look_at_states: which of our tables are there, and how, without their content: for the way down,
+ * which must not wait for a dump of 100,000 rules. */
+static int look_at_states(struct rules_switch *rules)
 {
-	enum rules_result state = RULES_OK;
-
 	for (size_t i = 0; i < rules->manifest.table_count; i++) {
 		const struct rules_table *table = &rules->manifest.tables[i];
 		struct census_state seen = {0};
-		uint64_t digest;
 		int r = census_state(&rules->commands, table->family, table->name, &seen);
 
 		if (r < 0 && r != -ENOENT)
 			return r;
 		rules->missing[i] = r == -ENOENT || seen.handle != table->handle;
 		rules->asleep[i] = rules->missing[i] || seen.asleep;
+	}
+	return 0;
+}
+
+/* dump_tables: the long way: every table of ours by handle, then by digest. */
+static int dump_tables(struct rules_switch *rules, enum rules_result *ret_state)
+{
+	enum rules_result state = RULES_OK;
+	int r = look_at_states(rules);
+
+	for (size_t i = 0; i < rules->manifest.table_count && r == 0; i++) {
+		const struct rules_table *table = &rules->manifest.tables[i];
+		uint64_t digest;
+
 		if (rules->missing[i]) {
 			state = RULES_MISSING;
 			continue;
 		}
 		r = census_digest(&rules->commands, table->family, table->name, &digest);
-		if (r < 0)
-			return r;
-		if (digest != table->digest && state == RULES_OK)
+		if (r == 0 && digest != table->digest && state == RULES_OK)
 			state = RULES_CHANGED;
 	}
 	*ret_state = state;
-	return 0;
+	return r;
 }
 
 /* look_fully: a dump that no commit cut through. */
@@ -364,13 +374,29 @@ enum rules_result rules_switch_to_master(struct rules_switch *rules, bool accept
  * each with its canary. For the way down alone, where doing less is never safer. */
 static int flip_present(struct rules_switch *rules, enum direction direction)
 {
+	rules->must_dump = true; /* what the generation is now, we do not know */
 	if (!build(rules, &rules->single, direction, false, true))
 		return -E2BIG;
 	if (rules->single.batch.used_bytes == 0)
 		return 0; /* none is left */
-	rules->must_dump = true;
 	return nfnl_send_batch(
 		&rules->commands, rules->single.batch.start, rules->single.batch.used_bytes);
+}
+
+/* flip_down: one half of a demotion. Where our knowledge is not of this generation, it goes on
+ * without comparing instead of looking first. */
+static int flip_down(struct rules_switch *rules, struct prepared *p, enum direction direction)
+{
+	int r = -ERESTART;
+
+	for (unsigned int i = 0; i < RULES_SWITCH_TRIES && r == -ERESTART; i++) {
+		read_events(rules);
+		if (rules->must_dump || rules->state == RULES_MISSING)
+			r = flip_present(rules, direction);
+		else
+			r = send_flips(rules, p, direction);
+	}
+	return r == 0 && !read_back(rules, direction) ? -ENOENT : r;
 }
 
 /* remake_shield: makes it anew where it is missing, in place of a broken one. */
@@ -416,7 +442,7 @@ static bool shield_is_missing(const struct rules_switch *rules)
 /* raise_damaged: something of ours is gone or the kernel refused: save what can be saved. */
 static enum rules_result raise_damaged(struct rules_switch *rules, int error)
 {
-	int r = look_fully(rules);
+	int r = look_at_states(rules);
 
 	if (r < 0)
 		memset(rules->missing, 0, sizeof(rules->missing));
@@ -425,7 +451,7 @@ static enum rules_result raise_damaged(struct rules_switch *rules, int error)
 		if (r < 0)
 			return fail(rules, r);
 		adopt_shield(rules);
-		r = look_fully(rules);
+		(void)look_at_states(rules); /* an error leaves more to try, not less */
 	}
 	r = flip_present(rules, RAISE);
 	if (r < 0)
@@ -435,18 +461,14 @@ static enum rules_result raise_damaged(struct rules_switch *rules, int error)
 
 enum rules_result rules_switch_raise(struct rules_switch *rules)
 {
-	enum rules_result result;
-	int r = -ERESTART;
+	enum rules_result result = RULES_OK;
+	int r;
 
+	rules->error = 0;
 	rules->raised_at = MONO_NEVER;
-
-	for (unsigned int i = 0; i < RULES_SWITCH_TRIES && r == -ERESTART; i++) {
-		if (rules_switch_verify(rules) == RULES_MISSING)
-			r = -ENOENT;
-		else
-			r = send_flips(rules, &rules->raise, RAISE);
-	}
-	result = r == 0 && read_back(rules, RAISE) ? RULES_OK : raise_damaged(rules, r);
+	r = flip_down(rules, &rules->raise, RAISE);
+	if (r < 0 || shield_is_missing(rules))
+		result = raise_damaged(rules, r);
 	if (result == RULES_OK)
 		rules->raised_at = clock_now();
 	return result;
@@ -466,20 +488,15 @@ static void wait_gap(const struct rules_switch *rules)
 
 enum rules_result rules_switch_lower(struct rules_switch *rules)
 {
-	int r = -ERESTART;
+	int r;
 
+	rules->error = 0;
 	if (mono_is_never(rules->raised_at)) /* the shield is not up: asleep would mean open */
 		return fail(rules, -ECANCELED);
 	wait_gap(rules);
-	for (unsigned int i = 0; i < RULES_SWITCH_TRIES && r == -ERESTART; i++) {
-		if (rules_switch_verify(rules) == RULES_MISSING)
-			r = -ENOENT;
-		else
-			r = send_flips(rules, &rules->lower, LOWER);
-	}
-	if (r == 0 && read_back(rules, LOWER))
+	if (flip_down(rules, &rules->lower, LOWER) == 0)
 		return RULES_OK;
-	if (look_fully(rules) < 0)
+	if (look_at_states(rules) < 0)
 		memset(rules->missing, 0, sizeof(rules->missing));
 	r = flip_present(rules, LOWER);
 	return r == 0 || r == -ENOENT ? RULES_OK : fail(rules, r);
