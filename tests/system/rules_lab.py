@@ -49,6 +49,52 @@ def asleep(family, table):
     return bool(found.group(1))
 
 
+class Lab:
+    """Two namespaces beside this one, each held by a sleeping process; gone with it."""
+
+    def __init__(self):
+        run("ip", "link", "set", "lo", "up")
+        run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.hosts = {}
+        run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.accept_dad=0")
+        self.host("client", "lan0", 1)
+        self.host("server", "wan0", 2)
+
+    def host(self, name, link, number):
+        """The host 10.NUMBER.0.2 / fdNUMBER::2 behind our link, which is .1."""
+        keeper = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec sleep 600"], stdout=subprocess.PIPE)
+        keeper.stdout.readline()
+        self.hosts[name] = keeper
+        run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(keeper.pid))
+        run("ip", "address", "add", f"10.{number}.0.1/24", "dev", link)
+        run("ip", "address", "add", f"fd0{number}::1/64", "dev", link, "nodad")
+        run("ip", "link", "set", link, "up")
+        self.on(name, "ip", "link", "set", "lo", "up")
+        self.on(name, "ip", "address", "add", f"10.{number}.0.2/24", "dev", "eth0")
+        self.on(name, "ip", "address", "add", f"fd0{number}::2/64", "dev", "eth0", "nodad")
+        self.on(name, "ip", "link", "set", "eth0", "up")
+        self.on(name, "ip", "route", "add", "default", "via", f"10.{number}.0.1")
+        self.on(name, "ip", "route", "add", "default", "via", f"fd0{number}::1")
+
+    def words(self, name, *words):
+        return ["nsenter", "-t", str(self.hosts[name].pid), "-n", *words]
+
+    def on(self, name, *words, **more):
+        return run(*self.words(name, *words), **more)
+
+    def close(self):
+        for keeper in self.hosts.values():
+            keeper.kill()
+            keeper.wait()
+
+
+def until(condition, what, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+
+
 def _child(case):
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET | CLONE_NEWNS) != 0:

@@ -8,9 +8,8 @@ and packets that still have the client's address. Both must be zero whatever the
 import os
 import re
 import subprocess
-import time
 
-from rules_lab import TOOL, main, run
+from rules_lab import Lab, TOOL, main, run, until
 
 STORM = os.environ["RULES_STORM"]
 FLIPS = os.environ.get("RULES_FLIPS", "2000")
@@ -37,34 +36,7 @@ table netdev witness {
 """
 
 
-class Lab:
-    """Two namespaces beside this one, each held by a sleeping process; gone with it."""
-
-    def __init__(self):
-        run("ip", "link", "set", "lo", "up")
-        run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-        self.hosts = {}
-        self.host("client", "lan0", "10.1.0.1/24", "10.1.0.2/24", "10.1.0.1")
-        self.host("server", "wan0", "10.2.0.1/24", "10.2.0.2/24", "10.2.0.1")
-
-    def host(self, name, link, ours, theirs, via):
-        keeper = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec sleep 600"], stdout=subprocess.PIPE)
-        keeper.stdout.readline()
-        self.hosts[name] = keeper
-        run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(keeper.pid))
-        run("ip", "address", "add", ours, "dev", link)
-        run("ip", "link", "set", link, "up")
-        self.on(name, "ip", "link", "set", "lo", "up")
-        self.on(name, "ip", "address", "add", theirs, "dev", "eth0")
-        self.on(name, "ip", "link", "set", "eth0", "up")
-        self.on(name, "ip", "route", "add", "default", "via", via)
-
-    def words(self, name, *words):
-        return ["nsenter", "-t", str(self.hosts[name].pid), "-n", *words]
-
-    def on(self, name, *words, **more):
-        return run(*self.words(name, *words), **more)
-
+class StormLab(Lab):
     def counters(self):
         listing = self.on("server", "nft", "list", "counters")
         return {k: int(v) for k, v in re.findall(r"counter (\w+) \{\n\t\tpackets (\d+)", listing)}
@@ -75,21 +47,9 @@ class Lab:
         assert storm.stdout.readline() == b"READY\n"
         return storm
 
-    def close(self):
-        for keeper in self.hosts.values():
-            keeper.kill()
-            keeper.wait()
-
-
-def until(condition, what, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
-
 
 def with_storm(story):
-    lab = Lab()
+    lab = StormLab()
     storm = None
     try:
         with open("fw.nft", "w") as file:
