@@ -9,6 +9,7 @@
 #include "carpd/core/trace.h"
 
 #define BACKUP_NO_MASTER_S 1
+#define BACKUP_PROOF_S	   10
 
 /* backup_wait: from when on nobody stands in the way of a takeover, stagger left out, and why.
  * ret_dead: the last holder to die, or MODEL_NO_PEER. */
@@ -150,4 +151,21 @@ void backup_judge_vacancy(struct election *e, uint8_t group)
 	if (!mono_reached(e->now, due))
 		election_wake(e, due);
 	election_alarm(e, group, ELECTION_ALARM_NO_MASTER, 0, mono_reached(e->now, due));
+}
+
+void backup_judge_proof(struct election *e, uint8_t group)
+{
+	const struct model_group *g = &e->groups[group];
+	mono_t due;
+	uint8_t peer;
+
+	if (!g->alarms[ELECTION_ALARM_UNPROVEN_PEER].on)
+		return;
+	peer = election_peer_index(e, g->alarms[ELECTION_ALARM_UNPROVEN_PEER].node);
+	due = mono_add(e->peers[peer].unproven_master_at[group], dur_s(BACKUP_PROOF_S));
+	if (!peers_alive(e, group, peer) && !mono_reached(e->now, due)) {
+		election_wake(e, due);
+		return;
+	}
+	election_alarm(e, group, ELECTION_ALARM_UNPROVEN_PEER, 0, false);
 }

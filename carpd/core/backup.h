@@ -15,4 +15,7 @@ void backup_judge(struct election *e, uint8_t group);
 /* backup_judge_vacancy: in any state without the group: the alarm that nobody has it. */
 void backup_judge_vacancy(struct election *e, uint8_t group);
 
+/* backup_judge_proof: UNPROVEN_PEER goes when the peer has proven itself, or is silent at last. */
+void backup_judge_proof(struct election *e, uint8_t group);
+
 #endif

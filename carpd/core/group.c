@@ -103,6 +103,8 @@ void group_holder_left(
 		return;
 	}
 	g->vacant_reason = REASON_MASTER_RESIGNED;
+	if (g->state == GROUP_STATE_MASTER || g->state == GROUP_STATE_PROMOTING)
+		return;
 	if (view->successor == 0 || view->successor == e->config.own.id) {
 		g->vacant_at = e->now;
 		trace_line(e, group, TRACE_TEXT("%s resigned", name),
@@ -206,8 +208,14 @@ static void group_leave(struct election *e, uint8_t group, enum reason reason)
 	g->liberal = false;
 	g->from = 0;
 	g->mute = false;
-	g->vacant_at = mono_add(e->now, group_master_down(e, group, DUR_ZERO));
+	/* Who has the group now is known by its own adverts, and its death by their end. */
+	g->vacant_at = e->now;
+	if (peers_holder(e, group) == MODEL_NO_PEER)
+		g->vacant_at = mono_add(e->now, group_master_down(e, group, DUR_ZERO));
+	else
+		g->resigned = false;
 	g->vacant_reason = REASON_MASTER_RESIGNED;
+	handover_done(e, group);
 	if (g->resigned) {
 		g->successor = group_next_best(e, group);
 		g->resigned_at = e->now;
@@ -459,6 +467,7 @@ void group_judge(struct election *e, uint8_t group)
 	else
 		election_alarm(e, group, ELECTION_ALARM_NO_READY_PEER, 0, false);
 	backup_judge_vacancy(e, group);
+	backup_judge_proof(e, group);
 	group_judge_known(e, group);
 	operator_judge(e, group);
 }

@@ -64,17 +64,36 @@ enum election_reply handover_begin(struct election *e, uint8_t group, uint8_t ta
 	return ELECTION_REPLY_OK;
 }
 
+static void handover_drop_reply(struct election *e, uint8_t group, bool done)
+{
+	const struct model_offer *offer = &e->groups[group].offer;
+
+	election_reply(e, group, offer->op, done ? ELECTION_REPLY_OK : ELECTION_REPLY_FAILED);
+	operator_answer(e, group, offer->asker, offer->nonce,
+		done ? ADVERT_ANSWER_DONE : ADVERT_ANSWER_FAILED);
+}
+
 void handover_drop(struct election *e, uint8_t group, bool done)
 {
 	struct model_group *g = &e->groups[group];
 
 	CHECK(g->offer.active);
 	g->offer.active = false;
-	election_reply(e, group, g->offer.op, done ? ELECTION_REPLY_OK : ELECTION_REPLY_FAILED);
-	operator_answer(e, group, g->offer.asker, g->offer.nonce,
-		done ? ADVERT_ANSWER_DONE : ADVERT_ANSWER_FAILED);
-	if (!done)
-		election_alarm(e, group, ELECTION_ALARM_HANDOVER_FAILED, g->offer.target, true);
+	g->offer.done = done;
+	if (done)
+		return; /* whoever asked hears of it when everything is withdrawn */
+	handover_drop_reply(e, group, false);
+	election_alarm(e, group, ELECTION_ALARM_HANDOVER_FAILED, g->offer.target, true);
+}
+
+void handover_done(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+
+	if (!g->offer.done)
+		return;
+	g->offer.done = false;
+	handover_drop_reply(e, group, true);
 }
 
 static void handover_fail(struct election *e, uint8_t group, const char *why)

@@ -27,6 +27,9 @@ enum election_reply handover_begin(struct election *e, uint8_t group, uint8_t ta
 /* handover_drop: the offer is over because this node leaves `master`; done: the target has it. */
 void handover_drop(struct election *e, uint8_t group, bool done);
 
+/* handover_done: the old master has withdrawn: the hand-over is complete. */
+void handover_done(struct election *e, uint8_t group);
+
 /* handover_judge_master: the offer's progress, or reasons to make one. */
 void handover_judge_master(struct election *e, uint8_t group);
 

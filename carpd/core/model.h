@@ -162,6 +162,7 @@ struct model_port {
 /* A hand-over that this node, as master, has started. */
 struct model_offer {
 	bool active;
+	bool done;	/* announced; complete when this node has withdrawn */
 	uint8_t target; /* node id */
 	bool force;
 	bool seen;	   /* the target was seen promoting */

@@ -234,6 +234,17 @@ static void peers_receive_content(
 	memcpy(e->peers[peer].keys, packet->keys, sizeof(packet->keys));
 }
 
+/* peers_receive_alive: it lives, again or at last: what it heard before its silence is forgotten.
+ */
+static void peers_receive_alive(struct election *e, uint8_t group, uint8_t peer)
+{
+	const struct model_group *g = &e->groups[group];
+
+	e->peers[peer].views[group].alive_from = e->now;
+	for (uint16_t lane = g->lane_first; lane < g->lane_first + g->lane_count; lane++)
+		e->peers[peer].lanes[lane].was_heard_by_peer = false;
+}
+
 /* peers_receive_take: an advert of the proven epoch that passed its window. */
 static void peers_receive_take(
 	struct election *e, uint8_t group, uint16_t lane, uint8_t peer, const struct advert *packet)
@@ -248,7 +259,7 @@ static void peers_receive_take(
 	l->heard_at = e->now;
 	view->heard_at = e->now;
 	if (!was_alive)
-		view->alive_from = e->now;
+		peers_receive_alive(e, group, peer);
 	if (view->known && packet->counter <= view->counter)
 		return; /* overtaken by the same sender's advert on another path */
 	peers_receive_content(e, group, peer, packet);
