@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -31,7 +30,6 @@ struct guard {
 	struct guard_shared *shared;
 	char lock_path[GUARD_PATH_MAX];
 	int carpd_pidfd;
-	int wake_fd;
 	pid_t pid;
 	int pidfd;
 	mono_t started_at;
@@ -39,9 +37,8 @@ struct guard {
 	sd_event_source *source;
 };
 
-/* For guard_emergency alone: a signal-safe way from a failed CHECK to the guard. */
+/* For guard_emergency alone: the way from a failed CHECK to the guard. */
 static struct guard_shared *guard_emergency_shared;
-static int guard_emergency_fd = -1;
 
 static void guard_pause_ms(long ms)
 {
@@ -129,7 +126,6 @@ static _Noreturn void guard_child_start(struct guard *guard)
 	struct guard_child child = {
 		.shared = guard->shared,
 		.carpd_pidfd = guard->carpd_pidfd,
-		.wake_fd = guard->wake_fd,
 		.lock_fd = guard_lock_open(guard->lock_path),
 		.manifests = guard->options.manifests,
 		.manifest_count = guard->options.manifest_count,
@@ -147,10 +143,8 @@ static int on_child_end(sd_event_source *source, int fd, uint32_t revents, void 
 
 static int guard_spawn(struct guard *guard)
 {
-	uint64_t drained;
 	int r;
 
-	(void)!read(guard->wake_fd, &drained, sizeof(drained));
 	atomic_store(&guard->shared->is_disarmed, false);
 	atomic_store(&guard->shared->is_ready, false);
 	atomic_store(&guard->shared->has_fired, false);
@@ -225,6 +219,21 @@ static int guard_wait_ready(struct guard *guard)
 	return 0;
 }
 
+/* guard_life_begin: the main thread takes the mutex that it will hold until it ends. */
+static int guard_life_begin(struct guard_shared *shared)
+{
+	pthread_mutexattr_t attributes;
+	int r;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+	r = pthread_mutex_init(&shared->life, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+	return r == 0 ? -pthread_mutex_lock(&shared->life) : -r;
+}
+
 int guard_open(struct guard **ret_guard, const struct guard_options *options)
 {
 	struct guard *guard = calloc(1, sizeof(*guard));
@@ -236,14 +245,15 @@ int guard_open(struct guard **ret_guard, const struct guard_options *options)
 	guard->pidfd = -1;
 	guard_lock_path(guard->lock_path, options->runtime_dir);
 	guard->carpd_pidfd = guard_pidfd_open(getpid());
-	guard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	guard->shared = mmap(NULL, sizeof(*guard->shared), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (guard->shared == MAP_FAILED)
 		guard->shared = NULL;
 	else
 		atomic_store(&guard->shared->timeout_us, INT64_MAX);
-	if (guard->carpd_pidfd >= 0 && guard->wake_fd >= 0 && guard->shared)
+	if (guard->carpd_pidfd >= 0 && guard->shared)
+		r = guard_life_begin(guard->shared);
+	if (r == 0)
 		r = guard_spawn(guard);
 	if (r == 0)
 		r = guard_wait_ready(guard);
@@ -252,7 +262,6 @@ int guard_open(struct guard **ret_guard, const struct guard_options *options)
 		return r;
 	}
 	guard_emergency_shared = guard->shared;
-	guard_emergency_fd = guard->wake_fd;
 	*ret_guard = guard;
 	return 0;
 }
@@ -261,7 +270,6 @@ int guard_open(struct guard **ret_guard, const struct guard_options *options)
 static void guard_dismiss(struct guard *guard)
 {
 	atomic_store(&guard->shared->is_disarmed, true);
-	(void)!write(guard->wake_fd, &(uint64_t){1}, 8);
 	if (guard->pid > 0 && guard->pidfd >= 0)
 		(void)syscall(SYS_pidfd_send_signal, guard->pidfd, SIGKILL, NULL, 0u);
 	guard_reap(guard);
@@ -272,15 +280,12 @@ void guard_close(struct guard *guard)
 	if (!guard)
 		return;
 	guard_emergency_shared = NULL;
-	guard_emergency_fd = -1;
 	if (guard->shared) {
 		guard_dismiss(guard);
 		munmap(guard->shared, sizeof(*guard->shared));
 	}
 	if (guard->carpd_pidfd >= 0)
 		close(guard->carpd_pidfd);
-	if (guard->wake_fd >= 0)
-		close(guard->wake_fd);
 	free(guard);
 }
 
@@ -315,9 +320,9 @@ void guard_emergency(void)
 {
 	struct guard_shared *shared = guard_emergency_shared;
 
-	if (!shared || guard_emergency_fd < 0)
+	/* From another thread than the main one this is refused: its abort says the same. */
+	if (!shared || pthread_mutex_unlock(&shared->life) != 0)
 		return;
-	(void)!write(guard_emergency_fd, &(uint64_t){1}, 8);
 	for (unsigned int i = 0; i < GUARD_EMERGENCY_MS && !atomic_load(&shared->is_done); i++)
 		guard_pause_ms(1);
 }

@@ -1,6 +1,7 @@
 /* guard.h: the child that takes the addresses away when carpd cannot (design section 7).
  *
- * It watches a pidfd of carpd and the time of its last feeding. When carpd is dead, or has been
+ * It waits for a robust mutex that carpd's main thread holds, and watches the time of carpd's last
+ * feeding; carpd's pidfd tells it when the last thread has ended. When carpd is dead, or has been
  * silent for too long while it held a group, the guard does three things in this order (measured,
  * facts/experiments.md 1c and 6): it withdraws every managed address; it wakes the shield and, a
  * millisecond later, puts the master's rules to sleep; it sends the resignations that carpd signed

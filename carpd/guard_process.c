@@ -26,6 +26,9 @@
  * asleep too, gets the chance to say that it is awake. */
 #define GUARD_SECOND_LOOK_US 1000
 
+/* How long carpd's last thread is waited for after its first has ended. */
+#define GUARD_END_MS 2000
+
 struct guard_tools {
 	struct addresses_nl addresses;
 	int sender_fd;
@@ -84,7 +87,17 @@ static void guard_resign(struct guard_tools *tools, const struct guard_table *ta
 	}
 }
 
-static void guard_fire(const struct guard_child *child, struct guard_tools *tools, const char *why)
+/* guard_wait_end: until carpd's last thread has ended: a call of an executor that was under way in
+ * the kernel has then had its effect. */
+static void guard_wait_end(const struct guard_child *child)
+{
+	struct pollfd ended = {.fd = child->carpd_pidfd, .events = POLLIN};
+
+	(void)poll(&ended, 1, GUARD_END_MS);
+}
+
+static void guard_fire(
+	const struct guard_child *child, struct guard_tools *tools, const char *why, bool is_dying)
 {
 	struct guard_shared *shared = child->shared;
 	const struct guard_table *table;
@@ -100,6 +113,11 @@ static void guard_fire(const struct guard_child *child, struct guard_tools *tool
 	log_warnx("guard: %s: %u addresses withdrawn in %lld us, all done in %lld us", why,
 		table->address_count, (long long)atomic_load(&shared->withdrawn_us),
 		(long long)mono_diff(clock_now(), start).us);
+	if (!is_dying)
+		return;
+	guard_wait_end(child);
+	guard_withdraw(tools, table);
+	guard_standby_rules(tools);
 }
 
 /* guard_overdue: how long carpd's feeding is overdue; negative: how much time it has left. */
@@ -118,31 +136,39 @@ static bool guard_holds(struct guard_shared *shared)
 	return shared->tables[atomic_load(&shared->current) & 1].held_groups != 0;
 }
 
-/* guard_watch: returns why it must fire, or NULL when carpd ended in order. */
-static const char *guard_watch(const struct guard_child *child)
+/* guard_wait_life: until carpd's main thread ends (EOWNERDEAD), lets go (0), or the time is over
+ * (ETIMEDOUT). */
+static int guard_wait_life(struct guard_shared *shared, int64_t wait_us)
 {
-	struct pollfd fds[2] = {
-		{.fd = child->carpd_pidfd, .events = POLLIN},
-		{.fd = child->wake_fd, .events = POLLIN},
-	};
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (time_t)(wait_us / 1000000);
+	until.tv_nsec += (long)(wait_us % 1000000 * 1000);
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	return pthread_mutex_clocklock(&shared->life, CLOCK_MONOTONIC, &until);
+}
+
+/* guard_watch: returns why it must fire, or NULL when carpd ended in order. */
+static const char *guard_watch(const struct guard_child *child, bool *ret_is_dying)
+{
 	struct guard_shared *shared = child->shared;
 	bool was_overdue = false;
 
 	for (;;) {
 		int64_t left_us = was_overdue ? GUARD_SECOND_LOOK_US : -guard_overdue_us(shared);
-		struct timespec timeout;
-		int r;
+		int r = guard_wait_life(
+			shared, left_us < GUARD_SECOND_LOOK_US ? GUARD_SECOND_LOOK_US : left_us);
 
-		if (left_us < GUARD_SECOND_LOOK_US)
-			left_us = GUARD_SECOND_LOOK_US;
-		timeout = (struct timespec){
-			.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000};
-		r = ppoll(fds, ARRAY_LEN(fds), &timeout, NULL);
+		*ret_is_dying = r != ETIMEDOUT;
 		if (atomic_load(&shared->is_disarmed))
 			return NULL;
-		if (r > 0 && fds[0].revents)
+		if (r == EOWNERDEAD)
 			return "carpd is dead";
-		if (r > 0 && fds[1].revents)
+		if (r != ETIMEDOUT)
 			return "carpd failed a check";
 		if (!guard_holds(shared) || guard_overdue_us(shared) < 0) {
 			was_overdue = false;
@@ -158,7 +184,7 @@ static const char *guard_watch(const struct guard_child *child)
  * in its guard (a client would wait for an answer for ever). */
 static void guard_keep_fds(const struct guard_child *child)
 {
-	int keep[] = {STDERR_FILENO, child->carpd_pidfd, child->wake_fd, child->lock_fd};
+	int keep[] = {STDERR_FILENO, child->carpd_pidfd, child->lock_fd};
 	unsigned int from = 0;
 
 	for (unsigned int i = 0; i < ARRAY_LEN(keep); i++)
@@ -201,6 +227,7 @@ int guard_process_main(const struct guard_child *child)
 {
 	struct guard_tools tools = {.addresses = {.fd = -1}, .sender_fd = -1};
 	char missing[REALTIME_TEXT_MAX];
+	bool is_dying = false;
 	const char *why;
 	sigset_t all;
 	int r;
@@ -220,8 +247,8 @@ int guard_process_main(const struct guard_child *child)
 	if (child->priority > 0)
 		(void)realtime_enable(child->priority, missing); /* carpd has told already. */
 	atomic_store(&child->shared->is_ready, true);
-	why = guard_watch(child);
+	why = guard_watch(child, &is_dying);
 	if (why)
-		guard_fire(child, &tools, why);
+		guard_fire(child, &tools, why, is_dying);
 	return 0;
 }

@@ -4,9 +4,15 @@
 
 #include "carpd/guard.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct guard_shared {
+	/* Held by carpd's main thread for its whole life. Robust: the kernel hands it on with
+	 * EOWNERDEAD at the very beginning of that thread's end, before memory is torn down and
+	 * before files are closed (closing one packet socket waits for an RCU grace period, some
+	 * 15 ms each: a pidfd tells only after all of them). */
+	pthread_mutex_t life;
 	_Atomic int64_t fed_at_us;
 	_Atomic int64_t timeout_us;   /* INT64_MAX: only death counts */
 	_Atomic uint32_t current;     /* which of the tables */
@@ -21,8 +27,7 @@ struct guard_shared {
 /* What the child inherits. */
 struct guard_child {
 	struct guard_shared *shared;
-	int carpd_pidfd;
-	int wake_fd; /* readable: fire now (a failed CHECK) or look at is_disarmed */
+	int carpd_pidfd; /* readable when the last thread has ended */
 	int lock_fd;
 	const struct rules_manifest *manifests;
 	uint32_t manifest_count;
