@@ -31,7 +31,9 @@ static void history_text_stages(FILE *out, const json_t *stages)
 	json_array_foreach (stages, index, stage) {
 		int64_t us = field_scaled(stage, "us", 1, 0);
 
-		if (__builtin_add_overflow(total_us, us, &total_us))
+		/* A handler's time lies within its phase. */
+		if (strncmp(field_text(stage, "stage"), "handler:", strlen("handler:")) != 0 &&
+			__builtin_add_overflow(total_us, us, &total_us))
 			total_us = INT64_MAX;
 		fputs(index ? ", " : " ", out);
 		field_print(out, field_text(stage, "stage"), 0);

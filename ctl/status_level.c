@@ -155,12 +155,14 @@ static void status_level_judge_alarm(struct status_level_report *report, const j
 	const char *text = field_text(alarm, "text");
 	struct status_level_problem *problem;
 
+	if (strncmp(text, code, strlen(code)) == 0)
+		code = ""; /* the text begins with it */
 	problem = status_level_add(report, STATUS_LEVEL_WARNING, "%s%s%s%s%s", group,
-		*group ? ": " : "", code, *text ? ": " : "", text);
+		*group ? ": " : "", code, *code && *text ? ": " : "", text);
 	if (!problem)
 		return;
 	problem->since = json_string_value(json_object_get(alarm, "since"));
-	problem->advice = words_alarm(code);
+	problem->advice = words_alarm(field_text(alarm, "code"));
 }
 
 /* status_level_sort: the worst first, otherwise as they came (insertion: at most 32). */

@@ -8,20 +8,24 @@
 
 #include <string.h>
 
+#define STATUS_TEXT_AGE_US_MIN 1000000
+#define STATUS_TEXT_NOT_READY  30 /* what "not ready" adds to the demotion (design section 6) */
+
 static void status_text_problems(
 	FILE *out, const struct status_level_report *report, int64_t now_wall_us)
 {
 	char age[WHEN_TEXT_MAX];
+	int64_t since_us;
 
 	for (unsigned int i = 0; i < report->problem_count; i++) {
 		const struct status_level_problem *problem = &report->problems[i];
 
 		fputs(problem->level == STATUS_LEVEL_CRITICAL ? "  !! " : "  !  ", out);
 		field_print(out, problem->text, 5);
-		/* "0 s" is what was found out by asking just now. */
-		if (problem->since &&
-			strcmp(when_render_age(problem->since, now_wall_us, age), "0 s") != 0)
-			fprintf(out, " (for %s)", age);
+		/* What asking just now has found out has no age. */
+		if (problem->since && when_parse(problem->since, &since_us) &&
+			now_wall_us - since_us >= STATUS_TEXT_AGE_US_MIN)
+			fprintf(out, " (for %s)", when_render_span(now_wall_us - since_us, age));
 		fputc('\n', out);
 		if (problem->advice)
 			fprintf(out, "     -> %s\n", problem->advice);
@@ -105,24 +109,37 @@ static void status_text_peer(FILE *out, const json_t *peer)
 	fputc('\n', out);
 }
 
+/* status_text_demotions: what has a name, then what counts besides: not ready is 30 (design section
+ * 6), the rest are interfaces that fail. */
 static void status_text_demotions(FILE *out, const json_t *group)
 {
+	double total = field_number(group, "demotion", 0), rest = total;
 	const json_t *entries = field_list(group, "demotions"), *entry;
 	char moment[WHEN_TEXT_MAX];
+	const char *comma = " ";
 	size_t index;
 
-	if (field_number(group, "demotion", 0) == 0 && json_array_size(entries) == 0)
+	if (total == 0 && json_array_size(entries) == 0)
 		return;
-	fprintf(out, "  demoted by %.0f:", field_number(group, "demotion", 0));
+	fprintf(out, "  demoted by %.0f:", total);
 	json_array_foreach (entries, index, entry) {
-		fputs(index ? ", " : " ", out);
+		fputs(comma, out);
 		field_print(out, field_text(entry, "name"), 0);
 		fprintf(out, " %.0f since %s", field_number(entry, "weight", 0),
 			when_render_moment(field_text(entry, "since"), moment));
 		if (*field_text(entry, "expires"))
 			fprintf(out, " until %s",
 				when_render_moment(field_text(entry, "expires"), moment));
+		rest -= field_number(entry, "weight", 0);
+		comma = ", ";
 	}
+	if (!field_bool(group, "ready", true) && rest >= STATUS_TEXT_NOT_READY) {
+		fprintf(out, "%snot ready %d", comma, STATUS_TEXT_NOT_READY);
+		rest -= STATUS_TEXT_NOT_READY;
+		comma = ", ";
+	}
+	if (rest > 0)
+		fprintf(out, "%sinterfaces that fail %.0f", comma, rest);
 	fputc('\n', out);
 }
 
@@ -156,7 +173,7 @@ static void status_text_group_head(
 	}
 	if (strcmp(state, "master") != 0 || strcmp(master, node) != 0) {
 		fputs(", this node is ", out);
-		field_print(out, state, 0);
+		field_print(out, words_state(state) ? words_state(state) : state, 0);
 	}
 	fprintf(out, ", for %s\n", when_render_age(field_text(group, "since"), now_wall_us, age));
 }

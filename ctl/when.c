@@ -28,7 +28,7 @@ char *when_render_span(int64_t span_us, char text[static WHEN_TEXT_MAX])
 	int64_t s = span_us / WHEN_US_PER_S;
 	double us = (double)span_us;
 
-	if (span_us <= 0)
+	if (span_us < 0)
 		snprintf(text, WHEN_TEXT_MAX, "0 s");
 	else if (span_us < 1000)
 		snprintf(text, WHEN_TEXT_MAX, "%.0f us", us);

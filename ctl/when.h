@@ -11,8 +11,8 @@
  * microseconds since 1970. */
 bool when_parse(const char *text, int64_t *ret_wall_us);
 
-/* when_render_span: "820 us", "31.5 ms", "4.2 s", "3 min 12 s", "3 h 12 min", "12 d 3 h". Negative
- * spans (a clock was set back) are "0 s". Returns `text`. */
+/* when_render_span: "0 us", "820 us", "31.5 ms", "4.2 s", "3 min 12 s", "3 h 12 min", "12 d 3 h".
+ * Negative spans (a clock was set back) are "0 s". Returns `text`. */
 char *when_render_span(int64_t span_us, char text[static WHEN_TEXT_MAX]);
 
 /* when_render_moment: "2026-01-01 00:00:00 UTC" for what when_parse() takes, else the text itself,

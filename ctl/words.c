@@ -28,18 +28,33 @@ static const struct words_entry words_reasons[] = {
 };
 
 static const struct words_entry words_not_readys[] = {
-	{"CARPD_STARTING", "carpd is still starting"},
-	{"INJECT_BEHIND", "the received flows are not all in the kernel yet"},
-	{"MAINTENANCE", "in maintenance"},
-	{"RULES_NOT_LOADED", "the rulesets are not loaded"},
-	{"SYNCD_DOWN", "syncd does not run"},
+	{"CONNTRACK_MAX_DIFFERS", "the nodes' nf_conntrack_max differ"},
+	{"RULES_MISSING", "rules that carpool had loaded are gone"},
 	{"SYNCD_NOT_REGISTERED", "syncd has not registered with carpd"},
+	{"SYNC_BACKLOG", "the received flows are not all in the kernel yet"},
 	{"SYNC_NOT_CONNECTED", "no connection to the master's syncd"},
 	{"SYNC_TRANSFER", "the full transfer of the flows has not ended"},
 	{"TABLE_FULL", "the connection table is (nearly) full"},
 };
 
+static const struct words_entry words_states[] = {
+	{"backup", "a backup"},
+	{"demoting", "giving it up"},
+	{"fault", "in fault"},
+	{"init", "starting"},
+	{"maintenance", "in maintenance"},
+	{"promoting", "taking over"},
+};
+
 static const struct words_entry words_alarms[] = {
+	{"FAULT", "every group interface of this node has failed: look at cables and ports"},
+	{"FLAPPING", "held where it is for 5 minutes; 'carpool history' shows what moved it"},
+	{"HANDOVER_FAILED", "'carpool history' on both nodes says at which stage"},
+	{"HELPER_DOWN", "restart carpd when another node is master"},
+	{"NO_MASTER", "nobody may hold the group: maintenance, fault, or not started"},
+	{"NO_READY_PEER", "a failure now would lose connections; the peers below say why"},
+	{"PROMOTION_FAILED", "'carpool history' says which stage failed"},
+	{"RULES_MISSING", "somebody removed carpool's tables: 'carpool reload'"},
 	{"DUAL_MASTER", "look at the paths below: the nodes did not hear each other"},
 	{"PATH_SPLIT", "look at the switch between the nodes: both test well, they do not meet"},
 	{"SYNCD_DOWN", "start syncd; a takeover now would lose connections"},
@@ -59,6 +74,11 @@ static const char *words_lookup(
 const char *words_reason(const char *code)
 {
 	return words_lookup(words_reasons, ARRAY_LEN(words_reasons), code);
+}
+
+const char *words_state(const char *code)
+{
+	return words_lookup(words_states, ARRAY_LEN(words_states), code);
 }
 
 const char *words_not_ready(const char *code)

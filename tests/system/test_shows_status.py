@@ -75,7 +75,7 @@ class Shows(unittest.TestCase):
 
     def test_text_says_who(self):
         self.assertIn("this node is the master", self.fw1.carpool("status").stdout)
-        self.assertIn("fw1 is the master, this node is backup", self.fw2.carpool("status").stdout)
+        self.assertIn("fw1 is the master, this node is a backup", self.fw2.carpool("status").stdout)
 
     def test_flows_equal_conntrack(self):
         with lab.inside(self.pair.wan):
