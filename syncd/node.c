@@ -18,6 +18,7 @@
  * is worth more than a millisecond. */
 #define NODE_DRAIN_TURNS  64u
 #define NODE_DRAIN_EVENTS 1000000u
+#define NODE_INJECT_RUN	  8192u
 
 bool node_is_active(const struct node *node)
 {
@@ -103,9 +104,12 @@ static int on_events(sd_event_source *source, int fd, uint32_t events, void *con
 	return 0;
 }
 
+/* node_inject: all that is waiting. A long run (mode on-promotion) lets the peers know in between
+ * that we live. */
 static void node_inject(struct node *node)
 {
-	(void)inject_run(&node->inject, clock_now(), UINT32_MAX);
+	while (inject_run(&node->inject, clock_now(), NODE_INJECT_RUN) == NODE_INJECT_RUN)
+		node_pump_all(node);
 }
 
 static void node_start_dump(struct node *node)

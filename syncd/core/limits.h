@@ -18,8 +18,8 @@
 #define SYNC_EXPIRY_JUMP_S 30u /* a restated flow whose timeout moved by more is held anew */
 
 /* ---- sessions ---- */
-#define SYNC_PING_MS	    150	 /* silence of ours after which a PING is sent */
-#define SYNC_DEAD_MS	    900	 /* silence of theirs after which the peer is dead */
+#define SYNC_PING_MS	    100	 /* silence of ours after which a PING is sent */
+#define SYNC_DEAD_MS	    700	 /* silence of theirs: dead; another address within 1 s */
 #define SYNC_HELLO_MS	    3000 /* from connecting to HELLO */
 #define SYNC_TAIL_MS	    5000 /* a hand-over's tail is accepted for so long */
 #define SYNC_FAIR_RECORDS   32u	 /* live and bulk records take turns by so many */
