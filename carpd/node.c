@@ -112,6 +112,7 @@ static void on_renew(void *context)
 		group->renew_job.count = node_fill_addresses(group, group->renew_job.entries);
 		(void)!executor_post(node->links_executor, &group->renew_job.job);
 	}
+	node_rules_watch(node);
 	evloop_timer_set(&node->renew_timer, mono_add(clock_now(), dur_ms(CARPD_ADDRESS_RENEW_MS)));
 }
 

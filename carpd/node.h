@@ -34,9 +34,10 @@
 #include "config/config.h"
 #include "rules/rules.h"
 
-#define NODE_PRIORITY	   50  /* SCHED_FIFO; kernel threads for interrupts stand at 50, too */
-#define NODE_EVENTS_MAX	   64u /* for the core, while it is stepping */
-#define NODE_PROBE_TARGETS (CONFIG_PROBES_MAX + CARPD_NEIGHBOURS_MAX)
+#define NODE_PRIORITY	     50	  /* SCHED_FIFO; kernel threads for interrupts stand at 50, too */
+#define NODE_EVENTS_MAX	     64u  /* for the core, while it is stepping */
+#define NODE_RULES_BLAME_MAX 128u /* of rules_switch_blame() */
+#define NODE_PROBE_TARGETS   (CONFIG_PROBES_MAX + CARPD_NEIGHBOURS_MAX)
 #define NODE_PEER_MAC_MAX_MS                                                                       \
 	3000 /* a peer that was silent for longer may have another card now                        \
 	      */
@@ -121,6 +122,14 @@ struct node_rules_job {
 	int error_number;
 };
 
+struct node_rules_watch {
+	struct executor_job job;
+	struct node *node;
+	uint8_t group;
+	enum rules_result outcome;
+	char blame[NODE_RULES_BLAME_MAX];
+};
+
 struct node_group {
 	struct node *node;
 	const struct config_group *config;
@@ -133,6 +142,9 @@ struct node_group {
 	/* Rules; the switch itself is the rules executor's alone. */
 	bool has_rules;
 	bool rules_missing;
+	bool rules_changed;			/* somebody changed rules inside our tables */
+	char rules_blame[NODE_RULES_BLAME_MAX]; /* who, and what */
+	struct node_rules_watch rules_watch;
 	struct rules_switch *rules;
 	struct rules_manifest *manifest; /* in node->manifests */
 	struct node_rules_job master_job, backup_job;
@@ -284,6 +296,9 @@ void node_announce(struct node_group *group);
 void node_readdress(struct node_group *group);
 uint32_t node_fill_addresses(struct node_group *group, struct addresses_entry *entries);
 void node_group_forget(struct node_group *group);
+
+/* --- node_rules.c */
+void node_rules_watch(struct node *node); /* call every second or so */
 
 /* --- node_guard.c */
 int node_guard_open(struct node *node) __attribute__((warn_unused_result));

@@ -150,6 +150,9 @@ static json_t *status_alarms(const struct node *node)
 			status_alarm(list, "RULES_MISSING", group->config->name,
 				status_wall(clock_wall_us()),
 				"tables that carpool had loaded are gone: reload");
+		else if (group->rules_changed)
+			status_alarm(list, "RULES_CHANGED", group->config->name,
+				status_wall(clock_wall_us()), group->rules_blame);
 	}
 	if (!helper_is_alive(node->helper))
 		status_alarm(list, "HELPER_DOWN", NULL, status_wall(clock_wall_us()),
