@@ -117,6 +117,7 @@ class Lifecycle(unittest.TestCase):
 
     def test_input_that_drops_everything(self):
         with lab.Pair(sync=False) as pair:
+            lab.wait(lambda: all(path["alive"] for node in pair.nodes for path in node.peer()["paths"]), 5, "all paths")
             term = pair.fw1.group()["term"]
             for node in pair.nodes:
                 self.assertEqual(node.run("nft", "-f", "-", input=DROP_ALL).returncode, 0)

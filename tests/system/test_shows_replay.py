@@ -61,7 +61,7 @@ def with_checksum(frame):
 
 class Replay(unittest.TestCase):
     def setUp(self):
-        self.pair = lab.Pair(sync=False).__enter__()
+        self.pair = lab.Pair(sync=False, advbase="50ms").__enter__()
         self.fw1, self.fw2 = self.pair.fw1, self.pair.fw2
         self.lan = Wire(self.pair.lan, "br0")
         self.wan = Wire(self.pair.wan, "br0")
