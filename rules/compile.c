@@ -1,6 +1,7 @@
 /* compile.c: an operator's file becomes canonical text that is known to load, asleep and awake.
  *
  * All of it happens in a scratch namespace (scratch.h), for each file:
+ *   0. the kernel is asked, by trying, whether it does what the switch relies on (kernel.h);
  *   1. placeholder interfaces, so that `iif "ens3"` compiles;
  *   2. `nft -I FOLDER -f FILE`, as the operator would run it in the file's folder;
  *   3. the kernel's own list of tables is compared with the text's; what cannot be held asleep
@@ -20,6 +21,7 @@
 #include "common/io/clock.h"
 #include "rules/census.h"
 #include "rules/compile.h"
+#include "rules/kernel.h"
 #include "rules/listing.h"
 #include "rules/messages.h"
 #include "rules/nfnl.h"
@@ -325,7 +327,9 @@ static int compile_work(const void *context, void *shared, mono_t deadline)
 		report_add(&o->report, "%s: placeholder interfaces: %s", job->file, strerror(-r));
 		goto out;
 	}
-	r = run(job, load, NULL, 0, deadline, &output, &o->report);
+	r = kernel_probe(&o->report);
+	if (r == 0)
+		r = run(job, load, NULL, 0, deadline, &output, &o->report);
 	nft_output_fini(&output);
 	if (r == 0)
 		r = run(job, list, NULL, 0, deadline, &output, &o->report);

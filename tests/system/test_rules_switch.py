@@ -2,6 +2,7 @@
 import os
 import re
 import subprocess
+import threading
 
 from rules_lab import TOOL, asleep, interfaces, main, run, sections
 
@@ -208,6 +209,31 @@ def many_flips():
     assert run(TOOL, "verify", "m") == "backup ok\n"
 
 
+def switches_among_foreign_commits():
+    """Somebody commits all the time: batches are refused, looked at again, and go through."""
+    ready()
+    stop = threading.Event()
+    commits = []
+
+    def hammer():
+        while not stop.is_set():
+            commits.append(subprocess.run(["nft", "-f", "-"], text=True, input="add table ip busy\ndelete table ip busy\n"
+                                          "add table ip busy\nadd chain ip busy x\nadd rule ip busy x accept\n").returncode)
+    hammers = [threading.Thread(target=hammer) for _ in range(2)]
+    for thread in hammers:
+        thread.start()
+    try:
+        run(TOOL, "flip", "300", "m")
+    finally:
+        stop.set()
+        for thread in hammers:
+            thread.join()
+    print(f"  {len(commits)} foreign commits")
+    assert len(commits) > 20 and 0 in commits
+    assert run(TOOL, "verify", "m") == "backup ok\n"
+    run("nft", "delete", "table", "ip", "busy")
+
+
 def unload_takes_only_ours():
     ready()
     run("nft", "add", "table", "ip", "docker")
@@ -219,4 +245,4 @@ def unload_takes_only_ours():
 main([foreign_table_is_refused, other_groups_table_is_refused, deleted_master_table_refuses_the_promotion,
       deleted_under_an_open_switch, flush_by_somebody_else, damaged_shield_is_made_again,
       foreign_rule_is_noticed, packets_and_elements_are_no_change, reload_on_a_master_steps_back_first,
-      wrong_files_say_where, compiles_without_privilege, fingerprints, many_flips, unload_takes_only_ours])
+      switches_among_foreign_commits, wrong_files_say_where, compiles_without_privilege, fingerprints, many_flips, unload_takes_only_ours])
