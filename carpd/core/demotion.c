@@ -96,6 +96,15 @@ void demotion_lost_mastership(struct election *e, uint8_t group)
 			g->demotions[i].expires = mono_add(e->now, dur_s(DEMOTION_STICKY_SECONDS));
 }
 
+void demotion_regained_mastership(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+
+	for (size_t i = 0; i < MODEL_DEMOTIONS_MAX; i++)
+		if (g->demotions[i].weight > 0 && g->demotions[i].when_master)
+			g->demotions[i].expires = MONO_NEVER;
+}
+
 void demotion_forget_sticky(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];

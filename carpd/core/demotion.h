@@ -26,6 +26,9 @@ void demotion_judge(struct election *e, uint8_t group);
 /* demotion_lost_mastership: starts the clock of the `when: master` ones. */
 void demotion_lost_mastership(struct election *e, uint8_t group);
 
+/* demotion_regained_mastership: stops it: the check runs again and decides itself. */
+void demotion_regained_mastership(struct election *e, uint8_t group);
+
 /* demotion_forget_sticky: a reload. */
 void demotion_forget_sticky(struct election *e, uint8_t group);
 

@@ -193,6 +193,7 @@ void group_promoted(struct election *e, uint8_t group)
 	g->yielded = false;
 	g->better_since = MONO_NEVER;
 	operator_forget_requests(e, group);
+	demotion_regained_mastership(e, group);
 	election_alarm(e, group, ELECTION_ALARM_PROMOTION_FAILED, 0, false);
 	election_alarm(e, group, ELECTION_ALARM_HANDOVER_FAILED, 0, false);
 }
@@ -335,10 +336,15 @@ static void group_judge_promoting(struct election *e, uint8_t group)
 		group_demote(e, group, g->reason, e->config.peers[p].id);
 		return;
 	}
-	if (e->stopping || !order_self_eligible(e, group)) {
+	if (!order_self_eligible(e, group)) {
+		enum reason reason = REASON_OWN_DEMOTION;
+
+		if (e->stopping)
+			reason = REASON_SHUTDOWN;
+		else if (e->maintenance || e->maintenance_wish.request_id)
+			reason = REASON_MAINTENANCE;
 		trace_line(e, group, "no longer eligible", "abort our promotion");
-		group_demote(
-			e, group, e->stopping ? REASON_SHUTDOWN : REASON_OWN_DEMOTION, g->from);
+		group_demote(e, group, reason, g->from);
 		return;
 	}
 	handover_judge_target(e, group);

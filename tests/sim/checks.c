@@ -238,7 +238,32 @@ static void checks_dead(struct world *w, uint8_t node, uint8_t group)
 	}
 }
 
-/* (d) and (e) */
+/* (g) */
+void checks_sent(struct world *w, uint8_t node, const struct advert *advert)
+{
+	for (uint8_t group = 0; group < w->options.groups; group++) {
+		uint64_t term = w->nodes[node].groups[group].slept_term;
+
+		if (advert->group_tag == w->configs[node].groups[group].tag && term > 0 &&
+			advert->state == GROUP_STATE_MASTER && advert->term.number == term)
+			checks_fail(w, "(g) %s slept %.1f ms and still claims g%u",
+				w->configs[node].own.name, (double)w->nodes[node].slept_us / 1e3,
+				group);
+	}
+}
+
+/* (h) */
+static void checks_woken(struct world *w, uint8_t node, uint8_t group)
+{
+	const struct world_node *n = &w->nodes[node];
+
+	if (n->resumed_at >= 0 && n->slept_us > 2 * world_master_down(w) &&
+		w->now - n->resumed_at < w->options.advbase_us * w->options.dead_factor)
+		checks_fail(w, "(h) %s slept %.1f ms and calls the master of g%u dead",
+			w->configs[node].own.name, (double)n->slept_us / 1e3, group);
+}
+
+/* (d), (e) and (h) */
 void checks_transition(struct world *w, uint8_t node, const struct election_action *action)
 {
 	struct world_group *g = &w->nodes[node].groups[action->group];
@@ -249,8 +274,10 @@ void checks_transition(struct world *w, uint8_t node, const struct election_acti
 				w->configs[node].own.name, action->group,
 				(unsigned long long)action->term.number,
 				(unsigned long long)g->term_promised);
-		if (action->reason == REASON_MASTER_DEAD)
+		if (action->reason == REASON_MASTER_DEAD) {
 			checks_dead(w, node, action->group);
+			checks_woken(w, node, action->group);
+		}
 	}
 	if (action->new_state == GROUP_STATE_DEMOTING)
 		g->was_master = action->old_state == GROUP_STATE_MASTER;

@@ -13,7 +13,10 @@
  *      than the receiver's life.
  *  (d) a promotion's term is above every term that the node has seen in this life.
  *  (e) no MASTER_DEAD takeover within master-down of an accepted advert of a living master.
- *  (f) when a hand-over's old master withdraws, its target holds the addresses. */
+ *  (g) a master that slept longer than dead_factor of its intervals while a peer lived says nothing
+ * as master of that term when it wakes. (h) a node that was frozen for longer than two master-downs
+ * calls nobody dead within dead_factor of its own advbase after waking. (f) when a hand-over's old
+ * master withdraws, its target holds the addresses. */
 #ifndef TESTS_SIM_CHECKS_H
 #define TESTS_SIM_CHECKS_H
 
@@ -30,6 +33,7 @@ const char *checks_failure(const struct world *w);
 void checks_tick(struct world *w); /* after every event of the world */
 void checks_accepted(struct world *w, uint8_t node, const struct advert *packet, int64_t sent_at);
 void checks_transition(struct world *w, uint8_t node, const struct election_action *action);
+void checks_sent(struct world *w, uint8_t node, const struct advert *advert);
 void checks_withdrawn(struct world *w, uint8_t node, uint8_t group, uint8_t to, enum reason why);
 
 /* checks_converged: the liveness phase: one master per group, everybody else backup. */

@@ -169,6 +169,7 @@ static void world_send(
 	packet->size_bytes = (uint16_t)advert_encode(advert, packet->bytes, sizeof(packet->bytes));
 	CHECK(packet->size_bytes > 0);
 	world_record(w, packet);
+	checks_sent(w, node, advert);
 	for (uint8_t to = 0; to < w->options.nodes; to++)
 		if (to != node && (to_id == 0 || w->configs[to].own.id == to_id))
 			world_transmit(w, slot, to);
@@ -440,6 +441,7 @@ void world_boot(struct world *w, uint8_t node, bool with_state)
 	n->paused = false;
 	n->stopping = false;
 	n->boot_at = w->now;
+	n->resumed_at = -1;
 	n->life++;
 	election_init(&n->election, config, rng_next(&w->rng) | 1, world_node_now(w, node));
 	n->world = w;
@@ -452,6 +454,7 @@ void world_boot(struct world *w, uint8_t node, bool with_state)
 		n->groups[g].holds = false;
 		n->groups[g].stage++;
 		n->groups[g].term_promised = 0;
+		n->groups[g].slept_term = 0;
 	}
 	world_disturb(w, node);
 	world_timer(w, node);
@@ -493,6 +496,22 @@ void world_power_off(struct world *w, uint8_t node, bool guard)
 	world_disturb(w, node);
 }
 
+/* world_pause_note: for check (g): was a peer alive in the eyes of the one that falls asleep? */
+static void world_pause_note(struct world *w, uint8_t node)
+{
+	struct world_node *n = &w->nodes[node];
+
+	for (uint8_t g = 0; g < w->options.groups; g++) {
+		n->slept_in_company[g] = false;
+		for (uint8_t p = 0; p + 1 < w->options.nodes; p++) {
+			struct election_peer_view view;
+
+			election_peer_view(&n->election, g, p, &view);
+			n->slept_in_company[g] |= view.alive;
+		}
+	}
+}
+
 void world_pause(struct world *w, uint8_t node, bool drops)
 {
 	struct world_node *n = &w->nodes[node];
@@ -502,6 +521,7 @@ void world_pause(struct world *w, uint8_t node, bool drops)
 	n->paused = true;
 	n->pause_drops = drops;
 	n->paused_at = w->now;
+	world_pause_note(w, node);
 	world_disturb(w, node);
 	if (w->options.guard && !drops) {
 		/* A SIGSTOP stops carpd, not its guard. */
@@ -520,6 +540,16 @@ void world_resume(struct world *w, uint8_t node)
 	if (!n->up || !n->paused)
 		return;
 	n->paused = false;
+	n->resumed_at = w->now;
+	n->slept_us = w->now - n->paused_at;
+	for (uint8_t g = 0; g < w->options.groups; g++) {
+		int64_t interval =
+			w->options.advbase_us * (256 + w->configs[node].groups[g].advskew) / 256;
+
+		if (world_master(w, node, g) && n->slept_in_company[g] &&
+			n->slept_us > interval * w->options.dead_factor + 1000)
+			n->groups[g].slept_term = n->election.groups[g].term.number;
+	}
 	world_disturb(w, node);
 	for (uint32_t i = 0; i < n->held_count; i++) {
 		world_deliver(w, node, n->held[i].path, n->held[i].packet);

@@ -94,7 +94,8 @@ struct world_group {
 	int64_t lost_at;   /* last time a fault took the group away from here */
 	uint8_t fail_next; /* promotions that will fail */
 	uint64_t term_promised;
-	bool was_master; /* before the demotion under way */
+	bool was_master;     /* before the demotion under way */
+	uint64_t slept_term; /* must not be claimed any more; 0 = none */
 };
 
 struct world;
@@ -106,7 +107,8 @@ struct world_node {
 	bool up, paused, pause_drops, stopping;
 	uint32_t life;
 	int64_t boot_at;
-	int64_t paused_at;
+	int64_t paused_at, resumed_at, slept_us;
+	bool slept_in_company[WORLD_GROUPS_MAX];
 	int64_t origin_us; /* of its clock */
 	int32_t ppm;
 	uint32_t wake_generation;
