@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SCENARIO_CARRIER_MS  2000
 #define SCENARIO_HANDOVER_MS 15000
 #define SCENARIO_CARPD	     (1u << CLUSTER_DAEMON_CARPD)
 #define SCENARIO_SYNCD	     (1u << CLUSTER_DAEMON_SYNCD)
@@ -145,6 +146,18 @@ static int scenario_start(struct cluster *cluster, unsigned int node, unsigned i
 	return r;
 }
 
+/* A port takes orders when it has noticed its carrier, which is a moment after its link is up. */
+static int scenario_open_ports(struct cluster *cluster, unsigned int node)
+{
+	int64_t deadline = tick_now() + SCENARIO_CARRIER_MS * TICK_NS_PER_MS;
+	int r;
+
+	while ((r = lab_port_block(cluster->lab, node, LAB_SEGMENT_ALL, true)) == -ENETDOWN &&
+		tick_now() < deadline)
+		tick_sleep_until(tick_now() + TICK_NS_PER_MS);
+	return r;
+}
+
 /* The machine boots: its kernel's state (addresses, tables, connections) is that of the moment
  * before, so a reboot scenario has to make it forget first; the daemons start as from nothing. */
 static int scenario_power_on(struct cluster *cluster, unsigned int node)
@@ -154,7 +167,7 @@ static int scenario_power_on(struct cluster *cluster, unsigned int node)
 	if (r == 0)
 		r = lab_port_down(cluster->lab, node, LAB_SEGMENT_ALL, true);
 	if (r == 0)
-		r = lab_port_block(cluster->lab, node, LAB_SEGMENT_ALL, true);
+		r = scenario_open_ports(cluster, node);
 	if (r < 0)
 		return scenario_fail(cluster, r);
 	return scenario_start(cluster, node, SCENARIO_ALL_DAEMONS);
