@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""`carpool drill run` as an operator types it: the document's shape, the exit status, and a cluster that must fail.
+
+The figures themselves are the drill's business (and ./dev drill's); here a run is short and only what holds on any
+machine is demanded: connections and flows survive, another node is master, the report is there.
+"""
+import json
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+
+import lab as lab_module
+
+FIGURES = ("outage_ms", "resolution_ms", "dual_master_ms", "overlap_ms")
+
+
+class Run(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="drill-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.config = self.write(lab_module.CONFIG)
+
+    def write(self, text):
+        with open(os.path.join(self.folder, "edge.nft"), "w", encoding="ascii") as rules:
+            rules.write(lab_module.RULES)
+        path = os.path.join(self.folder, "cluster.yaml")
+        with open(path, "w", encoding="ascii") as out:
+            out.write(text % {"advbase": "10ms", "election": "", "sync": ""})
+        return path
+
+    def drill(self, *words):
+        done = subprocess.run([lab_module.COMMAND, "drill", *words], capture_output=True, text=True, timeout=120, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def run_one(self, scenario, *words):
+        status, out, err = self.drill("run", scenario, "--config", self.config, "--json", "--observe", "3s", "--report",
+                                      os.path.join(self.folder, "reports"), *words)
+        document = json.loads(out)
+        self.assertEqual(list(document), ["runs"])
+        run = document["runs"][0]
+        print(run["verdict"], run["reasons"], run.get("outage_ms"), run.get("probes"), err[-200:] if status == 2 else "")
+        self.assertEqual(status, {"pass": 0, "fail": 1, "error": 2}[run["verdict"]])
+        return run
+
+    def expect_survival(self, run):
+        self.assertNotEqual(run["verdict"], "error", run["reasons"])
+        self.assertEqual(run["tcp"]["total"], 8)
+        self.assertEqual(run["tcp"]["survived"], 8, run["tcp"])
+        self.assertEqual(run["flows"]["survived"], run["flows"]["before"])
+        self.assertNotEqual(run["master"]["before"], run["master"]["after"])
+        for name in FIGURES:
+            self.assertIsInstance(run[name], float, name)
+        self.assertGreater(run["probes"]["sent"], 100)
+
+    def test_power_loss(self):
+        run = self.run_one("power-loss", "--flows", "5000")
+        self.expect_survival(run)
+        self.assertEqual(run["flows"], {"before": 5008, "survived": 5008})
+        self.assertEqual(run["reason"], "MASTER_DEAD")
+        stages = [stage["stage"] for stage in run["stages"] if ":" not in stage["stage"]]
+        self.assertEqual(stages[:5], ["before", "state", "rules", "addresses", "announce"])
+        for name in ("fw1.carpd.log", "fw2.syncd.log", "fw2.history.json", "result.json"):
+            self.assertTrue(os.path.exists(os.path.join(run["report"], name)), name)
+
+    def test_handover(self):
+        run = self.run_one("handover")
+        self.expect_survival(run)
+        self.assertEqual(run["dual_master_ms"], 0.0)
+
+    def test_kill_daemon(self):
+        self.expect_survival(self.run_one("kill-daemon"))
+
+    def test_kill_all(self):
+        self.expect_survival(self.run_one("kill-all"))
+
+    def test_without_replication(self):
+        """A cluster without syncd cannot keep connections: the drill says so, and exits with 1."""
+        self.config = self.write(re.sub(r"sync: .*\n", "", lab_module.CONFIG))
+        run = self.run_one("power-loss")
+        self.assertEqual(run["verdict"], "fail")
+        self.assertEqual(run["tcp"]["survived"], 0)
+        self.assertTrue(any("TCP" in reason for reason in run["reasons"]), run["reasons"])
+
+    def test_words(self):
+        self.assertEqual(self.drill("run", "no-such-thing")[0], 2)
+        self.assertEqual(self.drill("run", "power-loss", "--rate", "0", "--config", self.config)[0], 2)
+        status, out, _ = self.drill("list", "--json")
+        self.assertEqual(status, 0)
+        names = [scenario["name"] for scenario in json.loads(out)["scenarios"]]
+        self.assertTrue({"power-loss", "handover", "kill-daemon"} <= set(names), names)
+        with open(self.config, "a", encoding="ascii") as out:
+            out.write("nonsense: 1\n")
+        status, _, err = self.drill("run", "power-loss", "--config", self.config)
+        self.assertEqual(status, 2)
+        self.assertRegex(err, r"cluster.yaml:\d+:\d+: ")
+
+
+class TableFull(unittest.TestCase):
+    def test_standby_without_room(self):
+        """A standby that cannot take all flows says so, and is not ready; when there is room again, it is."""
+        with lab_module.Lab(advbase="50ms", sync=", max_flows: 500") as lab:
+            self.assertEqual(lab.steady("fw1"), "fw1")
+            lab.do("probe-start", tcp=False)
+            lab.do("probe-good")
+            lab.do("fill", node="fw1", count=1000, wait=False)
+
+            def peer():
+                return lab.status("fw1")["groups"][0]["peers"][0]
+
+            def codes():
+                return [alarm["code"] for alarm in lab.status("fw2").get("alarms", [])]
+            lab_module.wait(lambda: "TABLE_FULL" in peer()["not_ready"], 10, "fw1 sees that fw2 is not ready")
+            lab_module.wait(lambda: "TABLE_FULL" in codes(), 5, "fw2 raises the alarm")
+            self.assertFalse(peer()["ready"])
+            lab.run("fw1", "conntrack", "-D", "-p", "tcp", "--orig-port-dst", "20000")
+            lab_module.wait(lambda: peer()["ready"], 30, "fw2 is ready again")
+            lab_module.wait(lambda: "TABLE_FULL" not in codes(), 10, "the alarm is over")
+            self.assertEqual(lab.do("probe-stop", watch_ms=0)["measured"]["dual_master_ms"], 0)
+
+
+if __name__ == "__main__":
+    lab_module.need_root()
+    unittest.main(verbosity=2)
