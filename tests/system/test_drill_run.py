@@ -101,11 +101,19 @@ class Run(unittest.TestCase):
 class TableFull(unittest.TestCase):
     def test_standby_without_room(self):
         """A standby that cannot take all flows says so, and is not ready; when there is room again, it is."""
-        with lab_module.Lab(advbase="50ms", sync=", max_flows: 500") as lab:
+        with lab_module.Lab(advbase="50ms", start=False) as lab:
+            lab.do("start", node="fw1", daemons=["carpd", "syncd"])
+            lab_module.wait(lambda: lab.status("fw1").get("sync"), 10, "fw1 runs")
+            config = lab.path(lab.about["config"])
+            with open(config, encoding="utf-8") as text:
+                smaller = re.sub(r"max_flows: \w+", "max_flows: 2000", text.read())
+            with open(config, "w", encoding="utf-8") as out:
+                out.write(smaller)
+            lab.do("start", node="fw2", daemons=["carpd", "syncd"])
             self.assertEqual(lab.steady("fw1"), "fw1")
             lab.do("probe-start", tcp=False)
             lab.do("probe-good")
-            lab.do("fill", node="fw1", count=1000, wait=False)
+            lab.do("fill", node="fw1", count=4000, wait=False)
 
             def peer():
                 return lab.status("fw1")["groups"][0]["peers"][0]
