@@ -488,6 +488,13 @@ void handlers_op_register(struct handlers *h, const struct control_request *requ
 			"required handlers and phases before `after` need root");
 		return;
 	}
+	/* Readiness and every promotion hang on that name: nobody takes it for something else. */
+	if (strcmp(name, HANDLERS_SYNCD) == 0 &&
+		(phase != CONFIG_PHASE_STATE || request->rights < CONTROL_RIGHTS_ROOT)) {
+		(void)control_server_error(h->server, &request->ticket, "FORBIDDEN",
+			"the name syncd is root's, in phase state");
+		return;
+	}
 	if (handlers_lookup(h, name)) {
 		(void)control_server_error(h->server, &request->ticket, "NAME_TAKEN",
 			"a handler named %s is registered", name);

@@ -8,7 +8,9 @@
 #include <sys/epoll.h>
 
 /* carpd answers from memory; a line that it does not take within this is a carpd that hangs. */
-#define CARPD_CLIENT_SEND_MS 200
+#define CARPD_CLIENT_SEND_MS	200
+#define CARPD_CLIENT_REFUSED_MS 1000
+#define CARPD_CLIENT_SEQ	1 /* of the registration */
 
 static void carpd_client_lose(struct carpd_client *client, int error)
 {
@@ -93,14 +95,20 @@ static void carpd_client_on_transition(
 static void carpd_client_on_line(struct carpd_client *client, const json_t *line)
 {
 	const char *event = carpd_client_text(line, "event");
-	const json_t *ok = json_object_get(line, "ok");
+	const char *text = carpd_client_text(json_object_get(line, "error"), "text");
+	bool refused = json_is_false(json_object_get(line, "ok"));
 
-	if (!event) {
-		if (json_is_false(ok))
-			log_warnx("carpd refuses: %s",
-				carpd_client_text(json_object_get(line, "error"), "text"));
-		return;
+	if (refused)
+		log_warnx("carpd refuses: %s", text ? text : "without a word");
+	/* Connected and not registered is no state to stay in: an earlier connection of ours may
+	 * not have been seen to end yet. */
+	if (refused && json_integer_value(json_object_get(line, "seq")) == CARPD_CLIENT_SEQ) {
+		carpd_client_lose(client, EBUSY);
+		evloop_timer_set(
+			&client->retry, mono_add(clock_now(), dur_ms(CARPD_CLIENT_REFUSED_MS)));
 	}
+	if (!event)
+		return;
 	if (strcmp(event, "role") == 0)
 		carpd_client_on_role(client, line);
 	else if (strcmp(event, "become_master") == 0)
@@ -150,8 +158,9 @@ static int carpd_client_connect(struct carpd_client *client)
 	client->connected = true;
 	client->complained = false;
 	carpd_client_send(
-		client, json_pack("{s:s, s:s, s:s, s:i, s:b}", "op", "register", "name", "syncd",
-				"phase", "state", "timeout_ms", client->timeout_ms, "required", 1));
+		client, json_pack("{s:s, s:i, s:s, s:s, s:i, s:b}", "op", "register", "seq",
+				CARPD_CLIENT_SEQ, "name", "syncd", "phase", "state", "timeout_ms",
+				client->timeout_ms, "required", 1));
 	if (!client->connected)
 		return 0; /* lost again; the timer is set */
 	log_notice("registered with carpd");

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Shows: start order, restart of either daemon alone, SIGTERM of the master (a hand-over: no lost probe), no flow lost
 at a syncd restart; and a strict ruleset that drops everything on input, which the election does not notice."""
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import unittest
 
@@ -92,6 +95,27 @@ class Lifecycle(unittest.TestCase):
                              else "SHUTDOWN")
             pair.fw1.start("carpd")
             pair.settle(master="fw2")
+
+    def test_syncd_that_is_refused_tries_again(self):
+        """Connected and not registered is no state to stay in."""
+        with lab.Pair(daemons=False) as pair:
+            refusal = {"ok": False, "seq": 1, "error": {"code": "NAME_TAKEN", "text": "taken"}}
+            carpd = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(__file__), "fake_daemon.py"),
+                                      pair.fw1.socket_path("carpd")],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            try:
+                carpd.stdin.write(json.dumps({"register": [refusal], "health": []}))
+                carpd.stdin.close()
+                self.assertEqual(carpd.stdout.readline(), "READY\n")
+                pair.fw1.start("syncd")
+                asked = 0
+                while asked < 3:         # the test's own time limit ends a syncd that does not
+                    asked += json.loads(carpd.stdout.readline())["op"] == "register"
+                self.assertIn("refuses: taken", pair.fw1.log("syncd"))
+            finally:
+                carpd.kill()
+                carpd.wait()
+                carpd.stdout.close()
 
     def test_both_terminated_leave_nothing(self):
         with lab.Pair() as pair:

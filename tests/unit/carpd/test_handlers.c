@@ -374,6 +374,9 @@ static void test_bad_requests(void **state)
 	register_one(lab, "\"name\":\"a\",\"phase\":\"state\"");
 	say(lab, "{\"op\":\"register\",\"name\":\"a\",\"phase\":\"after\"}\n");
 	expect(lab, "code", "NAME_TAKEN");
+	/* Readiness and promotions hang on syncd: its name is for nothing else. */
+	say(lab, "{\"op\":\"register\",\"name\":\"syncd\",\"phase\":\"after\"}\n");
+	expect(lab, "code", "FORBIDDEN");
 }
 
 int main(void)
