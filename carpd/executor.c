@@ -146,6 +146,18 @@ static int executor_start(struct executor *e, const char *name)
 	return 0;
 }
 
+/* executor_lock_init: with priority inheritance: the loop must not wait for an executor of ordinary
+ * priority that was pushed aside, on a busy machine, while it held the lock. */
+static void executor_lock_init(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attributes;
+
+	pthread_mutexattr_init(&attributes);
+	CHECK(pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT) == 0);
+	CHECK(pthread_mutex_init(lock, &attributes) == 0);
+	pthread_mutexattr_destroy(&attributes);
+}
+
 int executor_open(struct executor **ret_executor, sd_event *event, const char *name, int priority)
 {
 	struct executor *e = calloc(1, sizeof(*e));
@@ -156,7 +168,7 @@ int executor_open(struct executor **ret_executor, sd_event *event, const char *n
 	e->priority = priority;
 	executor_list_init(&e->queued);
 	executor_list_init(&e->finished);
-	pthread_mutex_init(&e->lock, NULL);
+	executor_lock_init(&e->lock);
 	pthread_cond_init(&e->wake, NULL);
 	e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (e->event_fd < 0) {

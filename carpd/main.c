@@ -1,4 +1,5 @@
 /* carpd: the election, the addresses and the order of a promotion (doc/architecture.md). */
+#include "carpd/logpipe.h"
 #include "carpd/node.h"
 #include "carpd/options.h"
 
@@ -98,6 +99,7 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct config *cfg;
+	int result;
 
 	log_open("carpd", LOG_LEVEL_INFO);
 	switch (options_parse(argc, argv, &options)) {
@@ -116,5 +118,8 @@ int main(int argc, char **argv)
 		return MAIN_USAGE;
 	if (!main_directory(options.runtime_dir) || !main_directory(options.state_dir))
 		return MAIN_FAILED;
-	return main_serve(&options, cfg);
+	logpipe_open();
+	result = main_serve(&options, cfg);
+	logpipe_close();
+	return result;
 }

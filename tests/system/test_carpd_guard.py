@@ -208,7 +208,7 @@ class Reload(unittest.TestCase):
     def test_reload(self):
         with lab.Pair(sync=False) as pair:
             term, since = pair.fw1.group()["term"], pair.fw1.group()["since"]
-            self.change(pair, "advbase: 50ms", "advbase: 50ms\n  preempt: true")
+            self.change(pair, "election:\n", "election:\n  preempt: true\n")
             shown = self.ask(pair.fw1, diff=True)
             self.assertEqual(len(shown["result"]["changes"]), 1, shown)
             self.assertEqual(self.ask(pair.fw1)["result"]["changes"], shown["result"]["changes"])
