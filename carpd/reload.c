@@ -5,7 +5,8 @@
  *   2. the differences are judged: what cannot be applied to a running node is refused by name;
  *   3. the helper compiles every group's rules: those whose fingerprint did not change are left
  *      alone; new ones are refused on a master, because loading them would cut its traffic: hand
- *      the group over, reload, hand it back;
+ *      the group over, reload, hand it back. Rules that somebody deleted or changed are loaded
+ *      again, deleted ones on a master too;
  *   4. it is applied: timings of stages, preemption, handlers, rules.
  * Nothing that did not change is touched. See node.h. */
 #include "carpd/node.h"
@@ -43,6 +44,7 @@ struct reload {
 	/* Steps 3 and 4. */
 	uint32_t group;
 	bool rules_changed[LIMIT_GROUPS];
+	bool wakes; /* the group's new rules: this node is its master */
 	struct rules_manifest manifest;
 	struct rules_switch *rules; /* the newly opened one, then the old one to be closed */
 };
@@ -258,17 +260,23 @@ static void on_compiled(void *context, const struct helper_rules_result *result)
 	struct reload *reload = context;
 	const struct node_group *group = &reload->node->groups[reload->group];
 	char text[RELOAD_TEXT_MAX];
+	bool other;
 
 	if (result->error < 0) {
 		reload_report(reload, &result->report);
 		return;
 	}
-	if (memcmp(result->manifest.fingerprint, group->manifest->fingerprint,
-		    RULES_FINGERPRINT_BYTES) != 0) {
+	other = memcmp(result->manifest.fingerprint, group->manifest->fingerprint,
+			RULES_FINGERPRINT_BYTES) != 0;
+	if (other || group->rules_missing || group->rules_changed) {
 		reload->rules_changed[reload->group] = true;
-		snprintf(text, sizeof(text), "group %s: other rules", group->config->name);
+		snprintf(text, sizeof(text), "group %s: %s", group->config->name,
+			other ? "other rules" : "rules that somebody changed are loaded again");
 		(void)json_array_append_new(reload->changes, json_string(text));
-		if (!reload->diff && reload_holds(reload->node, reload->group)) {
+		/* Where they are gone there is nothing to cut: the shield is better than nothing.
+		 */
+		if (!reload->diff && !group->rules_missing &&
+			reload_holds(reload->node, reload->group)) {
 			snprintf(text, sizeof(text),
 				"group %s: its rules changed and this node is its master: hand it "
 				"over, reload here, hand it back",
@@ -355,6 +363,8 @@ static void reload_switch_run(struct executor_job *job)
 		return;
 	rules_switch_close(group->rules);
 	group->rules = reload->rules;
+	if (reload->wakes && rules_switch_to_master(group->rules, false) != RULES_OK)
+		job->result = -EIO;
 }
 
 static void reload_switch_done(struct executor_job *job)
@@ -366,7 +376,8 @@ static void reload_switch_done(struct executor_job *job)
 	group->rules_missing = job->result < 0;
 	if (job->result == 0) {
 		*group->manifest = reload->manifest;
-		group->rules_are_master = false;
+		group->rules_are_master = reload->wakes;
+		group->rules_changed = false;
 		node_fingerprints(node, group->index);
 		/* The guard opens its own switch for the new tables. */
 		if (guard_restart(node->guard) < 0)
@@ -390,6 +401,8 @@ static void on_loaded(void *context, const struct helper_rules_result *result)
 		return;
 	}
 	reload->manifest = result->manifest;
+	/* A load leaves the backup's rules; it may have become master while nft was at work. */
+	reload->wakes = reload_holds(reload->node, reload->group);
 	reload->job = (struct executor_job){.run = reload_switch_run, .done = reload_switch_done};
 	if (!executor_post(reload->node->rules_executor, &reload->job))
 		CHECK(false);
@@ -403,7 +416,8 @@ static void reload_load_next(struct reload *reload)
 		if (!reload->rules_changed[reload->group])
 			continue;
 		/* It may have become master since the files were compiled. */
-		if (reload_holds(node, reload->group)) {
+		if (reload_holds(node, reload->group) &&
+			!node->groups[reload->group].rules_missing) {
 			reload_refuse(reload, "BUSY", "a group became master meanwhile");
 			return;
 		}

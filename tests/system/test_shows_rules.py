@@ -39,12 +39,41 @@ class Rules(unittest.TestCase):
         refused = self.master.carpool("handover")
         self.assertNotEqual(refused.returncode, 0, "handed over to a node without rules")
         self.assertIs(self.pair.master(), self.master)
+        reloaded = self.standby.carpool("reload")
+        self.assertEqual(reloaded.returncode, 0, reloaded.stderr)
+        lab.wait(lambda: self.master.peer()["ready"] and "RULES_MISSING" not in alarms(self.standby), 5, "it is cured")
+        self.assertEqual(self.master.carpool("handover").returncode, 0)
+        lab.wait(lambda: self.entry(self.standby)["active"] == "master", 5, "the hand-over")
+
+    def test_flush_on_the_master(self):
+        """It hands over to the one that still has rules; its own come back by a reload."""
+        self.master.run("nft", "flush", "ruleset")
+        lab.wait(lambda: self.pair.master() is self.standby, 15, "the standby takes over")
+        self.assertEqual(self.entry(self.standby)["active"], "master")
+        self.assertEqual(self.master.carpool("reload").returncode, 0)
+        lab.wait(lambda: self.standby.peer()["ready"], 5, "it is cured")
+
+    def test_flush_on_a_lonely_master(self):
+        """Nobody to hand over to: a reload puts its rules back, awake."""
+        for daemon in ("carpd", "syncd"):
+            self.standby.end(daemon)
+        self.master.run("nft", "flush", "ruleset")
+        lab.wait(lambda: "RULES_MISSING" in alarms(self.master), 5, "the master notices")
+        reloaded = self.master.carpool("reload")
+        self.assertEqual(reloaded.returncode, 0, reloaded.stderr)
+        lab.wait(lambda: "RULES_MISSING" not in alarms(self.master), 5, "it is cured")
+        self.assertEqual(self.master.state(), "master")
+        listing = self.master.run("nft", "list", "ruleset").stdout
+        self.assertRegex(listing, r"table inet edge \{\n\t(?!flags dormant)")
+        self.assertRegex(listing, r"table inet carpool_edge \{\n\tflags dormant")
 
     def test_foreign_rule(self):
         self.standby.run("nft", "add", "rule", "inet", "edge", "forward", "accept")
         lab.wait(lambda: "RULES_CHANGED" in alarms(self.standby), 5, "the standby notices")
         self.assertRegex(alarms(self.standby)["RULES_CHANGED"]["text"], r"nft \(\d+\) added a rule")
         self.assertIs(self.pair.master(), self.master)
+        self.assertEqual(self.standby.carpool("reload").returncode, 0)
+        lab.wait(lambda: "RULES_CHANGED" not in alarms(self.standby), 5, "it is cured")
 
     def test_others_tables_are_theirs(self):
         self.standby.run("nft", "add", "table", "ip", "docker")
