@@ -35,8 +35,8 @@ struct control_server_conn {
 	uint32_t topics;
 	uint32_t unanswered;
 
-	char *input; /* LIMIT_CONTROL_LINE + 1 bytes */
-	size_t input_bytes;
+	char *input;			 /* LIMIT_CONTROL_LINE + 1 bytes */
+	size_t input_start, input_bytes; /* not looked at yet: [start, bytes) */
 	char *output;
 	size_t output_start, output_bytes, output_room; /* pending: [start, bytes) */
 
@@ -65,6 +65,7 @@ struct control_server {
 	unsigned int log_count;
 	uint64_t log_suppressed;
 	uint32_t conn_count;
+	uint32_t turn; /* whose line was the last one taken by control_server_on_work */
 	struct control_server_conn conns[CONTROL_SERVER_CONNECTIONS_MAX];
 };
 
@@ -131,7 +132,8 @@ static size_t control_server_pending(const struct control_server_conn *conn)
 
 static bool control_server_has_line(const struct control_server_conn *conn)
 {
-	return memchr(conn->input, '\n', conn->input_bytes) != NULL;
+	return memchr(conn->input + conn->input_start, '\n',
+		       conn->input_bytes - conn->input_start) != NULL;
 }
 
 /* control_server_arm: asks for what this connection waits for: no input while it does not take its
@@ -502,8 +504,8 @@ static void control_server_request(struct control_server_conn *conn, json_t *bod
 
 static void control_server_line(struct control_server_conn *conn, const char *line, size_t length)
 {
-	json_t *body = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
 	struct control_ticket ticket = {0};
+	json_t *body = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
 
 	conn->first_line_at = MONO_NEVER;
 	if (json_is_object(body)) {
@@ -516,46 +518,47 @@ static void control_server_line(struct control_server_conn *conn, const char *li
 	json_decref(body);
 }
 
-/* control_server_lines: the whole lines of the input, some at a time. */
-static void control_server_lines(struct control_server_conn *conn)
+/* control_server_torn: the clock of a line that was begun and not ended. */
+static void control_server_torn(struct control_server_conn *conn, bool is_new_line)
 {
-	size_t taken = 0;
-
-	for (unsigned int i = 0; !conn->doom; i++) {
-		const char *start = conn->input + taken;
-		const char *newline = memchr(start, '\n', conn->input_bytes - taken);
-
-		if (!newline)
-			break;
-		if (i == CONTROL_SERVER_REQUESTS_PER_TURN ||
-			control_server_pending(conn) >= CONTROL_SERVER_OUTPUT_LOW) {
-			control_server_work(conn->server); /* the rest after the others */
-			break;
-		}
-		taken += (size_t)(newline - start) + 1;
-		control_server_line(conn, start, (size_t)(newline - start));
-	}
-	conn->input_bytes -= taken;
-	memmove(conn->input, conn->input + taken, conn->input_bytes);
-	if (conn->input_bytes == 0)
+	if (conn->input_start == conn->input_bytes)
 		conn->torn_line_at = MONO_NEVER;
-	else if (taken > 0 || mono_is_never(conn->torn_line_at))
+	else if (is_new_line || mono_is_never(conn->torn_line_at))
 		conn->torn_line_at = mono_add(clock_now(), dur_ms(CONTROL_SERVER_TORN_LINE_MS));
-	if (conn->input_bytes > LIMIT_CONTROL_LINE && !control_server_has_line(conn)) {
-		struct control_ticket ticket = {0};
+}
 
-		(void)control_server_refuse(
-			conn, &ticket, "TOO_LONG", "a line is at most 65536 bytes");
-		control_server_doom(conn, "a line longer than 65536 bytes", true);
-	}
+/* control_server_take: one whole line of the input, if there is one; the next one in another turn
+ * of the loop, so that packets and deadlines come between any two requests. */
+static void control_server_take(struct control_server_conn *conn)
+{
+	const char *start = conn->input + conn->input_start;
+	const char *newline = memchr(start, '\n', conn->input_bytes - conn->input_start);
+
+	if (conn->doom || !newline || control_server_pending(conn) >= CONTROL_SERVER_OUTPUT_LOW)
+		return;
+	conn->input_start += (size_t)(newline - start) + 1;
+	control_server_line(conn, start, (size_t)(newline - start));
+	control_server_torn(conn, true);
+	if (control_server_has_line(conn))
+		control_server_work(conn->server);
+}
+
+/* control_server_room: what is not looked at yet goes to the front. */
+static size_t control_server_room(struct control_server_conn *conn)
+{
+	conn->input_bytes -= conn->input_start;
+	memmove(conn->input, conn->input + conn->input_start, conn->input_bytes);
+	conn->input_start = 0;
+	return LIMIT_CONTROL_LINE + 1 - conn->input_bytes;
 }
 
 static void control_server_read(struct control_server_conn *conn)
 {
-	size_t room = LIMIT_CONTROL_LINE + 1 - conn->input_bytes;
+	size_t room = control_server_room(conn);
+	struct control_ticket ticket = {0};
 	ssize_t size;
 
-	if (room == 0)
+	if (room == 0) /* of whole lines, that are not taken yet */
 		return;
 	size = recv(conn->fd, conn->input + conn->input_bytes, room, 0);
 	if (size < 0 && errno != EAGAIN && errno != EINTR)
@@ -569,7 +572,12 @@ static void control_server_read(struct control_server_conn *conn)
 		control_server_work(conn->server);
 		return;
 	}
-	control_server_lines(conn);
+	control_server_torn(conn, false);
+	if (conn->input_bytes > LIMIT_CONTROL_LINE && !control_server_has_line(conn)) {
+		(void)control_server_refuse(
+			conn, &ticket, "TOO_LONG", "a line is at most 65536 bytes");
+		control_server_doom(conn, "a line longer than 65536 bytes", true);
+	}
 }
 
 static int control_server_on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -585,8 +593,10 @@ static int control_server_on_io(sd_event_source *source, int fd, uint32_t events
 		if (control_server_has_line(conn))
 			control_server_work(conn->server);
 	}
-	if (events & EPOLLIN && !conn->doom && !conn->ended)
+	if (events & EPOLLIN && !conn->doom && !conn->ended) {
 		control_server_read(conn);
+		control_server_take(conn);
+	}
 	if (events & (EPOLLHUP | EPOLLERR) && !(events & EPOLLIN) && !control_server_has_line(conn))
 		control_server_doom(conn, "", false);
 	if (conn->doom)
@@ -626,22 +636,38 @@ static bool control_server_finished(const struct control_server_conn *conn)
 	       control_server_pending(conn) == 0 && !control_server_has_line(conn);
 }
 
+/* control_server_take_next: one line of one connection, each in its turn. */
+static void control_server_take_next(struct control_server *server)
+{
+	for (size_t i = 1; i <= CONTROL_SERVER_CONNECTIONS_MAX; i++) {
+		uint32_t slot = (server->turn + i) % CONTROL_SERVER_CONNECTIONS_MAX;
+		struct control_server_conn *conn = &server->conns[slot];
+
+		if (conn->fd < 0 || conn->doom || !control_server_has_line(conn) ||
+			control_server_pending(conn) >= CONTROL_SERVER_OUTPUT_LOW)
+			continue;
+		server->turn = slot;
+		control_server_take(conn);
+		control_server_work(server); /* perhaps others have lines, too */
+		return;
+	}
+}
+
 static int control_server_on_work(sd_event_source *source, void *userdata)
 {
 	struct control_server *server = userdata;
 
 	(void)source;
+	control_server_take_next(server);
 	for (size_t i = 0; i < CONTROL_SERVER_CONNECTIONS_MAX; i++) {
 		struct control_server_conn *conn = &server->conns[i];
+		bool torn = conn->input_start < conn->input_bytes;
 
 		if (conn->fd < 0)
 			continue;
-		if (!conn->doom && control_server_has_line(conn) &&
-			control_server_pending(conn) < CONTROL_SERVER_OUTPUT_LOW)
-			control_server_lines(conn);
 		if (!conn->doom && control_server_finished(conn))
-			control_server_doom(conn,
-				conn->input_bytes ? "it ended in the middle of a line" : "", false);
+			control_server_doom(
+				conn, torn ? "it ended in the middle of a line" : "", false);
 		if (conn->doom && (!conn->doom_flushed || control_server_pending(conn) == 0))
 			control_server_reap(conn);
 		else

@@ -9,6 +9,9 @@
  * Rights come from the kernel: uid 0 (in the host's or in our user namespace) ROOT, members of
  * group `carpool` OPERATE, others READ.
  *
+ * A request is served when the loop has nothing more important to do, one a turn: packets and
+ * deadlines come between any two, however fast somebody asks.
+ *
  * Bounds: the line, the connections in all and a uid, the output queue, the time for a first and
  * for a torn line. Who breaks one is closed with a logged reason; the others notice nothing. */
 #ifndef COMMON_IO_CONTROL_SERVER_H
@@ -26,17 +29,16 @@
 
 #define CONTROL_SERVER_CONNECTIONS_MAX 64u /* in all; LIMIT_CONTROL_PER_UID for one uid */
 #define CONTROL_SERVER_OUTPUT_MAX                                                                  \
-	(1024u * 1024u) /* queued bytes: more, and it is a slow reader                             \
-			 */
-#define CONTROL_SERVER_OUTPUT_LOW	 (64u * 1024u) /* a stream's producer is asked below this */
-#define CONTROL_SERVER_FIRST_LINE_MS	 10000	       /* from connecting to the first whole line */
-#define CONTROL_SERVER_TORN_LINE_MS	 5000	       /* from a line's first byte to its newline */
-#define CONTROL_SERVER_STALLED_MS	 10000	       /* queued output of which nothing is taken */
-#define CONTROL_SERVER_HALF_OPEN_MS	 30000 /* the caller has ended its side, we have not */
-#define CONTROL_SERVER_ROOT_RESERVE	 16u   /* of the connections: never for others */
-#define CONTROL_SERVER_LOG_PER_S	 10u   /* lines a second; the rest is counted */
-#define CONTROL_SERVER_REQUESTS_PER_TURN 16u   /* then others have their turn */
-#define CONTROL_SERVER_STREAM_TURN	 64u   /* items of a stream, likewise */
+	(1024u * 1024u)				   /* queued bytes: more, and it is a slow reader  \
+						    */
+#define CONTROL_SERVER_OUTPUT_LOW    (64u * 1024u) /* a stream's producer is asked below this */
+#define CONTROL_SERVER_FIRST_LINE_MS 10000	   /* from connecting to the first whole line */
+#define CONTROL_SERVER_TORN_LINE_MS  5000	   /* from a line's first byte to its newline */
+#define CONTROL_SERVER_STALLED_MS    10000	   /* queued output of which nothing is taken */
+#define CONTROL_SERVER_HALF_OPEN_MS  30000	   /* the caller has ended its side, we have not */
+#define CONTROL_SERVER_ROOT_RESERVE  16u	   /* of the connections: never for others */
+#define CONTROL_SERVER_LOG_PER_S     10u	   /* lines a second; the rest is counted */
+#define CONTROL_SERVER_STREAM_TURN   32u /* items of a stream, then others have their turn */
 
 enum control_rights {
 	CONTROL_RIGHTS_READ = 0,
