@@ -119,8 +119,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
-/* prefer_us: carpd waits for our answer in a promotion; a busy machine must not keep us waiting. Not
- * real time, which carpd has: a full transfer would starve everybody else. */
+/* prefer_us: carpd waits for our answer in a promotion; a busy machine must not keep us waiting.
+ * Not real time, which carpd has: a full transfer would starve everybody else. */
 static void prefer_us(void)
 {
 	(void)setpriority(PRIO_PROCESS, 0, NICE_LEVEL); /* where permitted */
