@@ -334,14 +334,14 @@ static void conn_receive_turn(struct conn *conn)
 		;
 }
 
-void channel_drain(struct channel *channel, uint8_t peer, uint32_t turns_max)
+void channel_drain(struct channel *channel, uint8_t peer, mono_t deadline)
 {
 	struct conn *conn = channel->open[peer];
 
 	if (!conn || conn->busy)
 		return;
 	conn->busy = true;
-	while (turns_max-- && conn_receive(conn))
+	while (conn_receive(conn) && !mono_reached(clock_now(), deadline))
 		;
 	conn_leave(conn);
 }

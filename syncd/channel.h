@@ -72,8 +72,8 @@ void channel_close(struct channel *channel);
 /* channel_pump: lets the session write, and sends as much as the socket takes. */
 void channel_pump(struct channel *channel, uint8_t peer);
 
-/* channel_drain: what a peer has sent and was not read yet, up to turns_max buffers. */
-void channel_drain(struct channel *channel, uint8_t peer, uint32_t turns_max);
+/* channel_drain: what a peer has sent and was not read yet, until the deadline. */
+void channel_drain(struct channel *channel, uint8_t peer, mono_t deadline);
 
 /* channel_drop: closes the peer's connection, at the end of this turn if one is running. */
 void channel_drop(struct channel *channel, uint8_t peer, enum channel_reason reason);

@@ -14,9 +14,9 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 
-/* How many buffers of a peer are read before a promotion is answered: what the old master has sent
- * is worth more than a millisecond. */
-#define NODE_DRAIN_TURNS  64u
+/* What the old master had sent before it died is read before a promotion is answered, for so long.
+ */
+#define NODE_DRAIN_US	  2000
 #define NODE_DRAIN_EVENTS 1000000u
 #define NODE_INJECT_RUN	  8192u
 
@@ -29,9 +29,18 @@ bool node_is_active(const struct node *node)
 
 static void node_pump_all(struct node *node)
 {
-	for (uint8_t peer = 0; peer < node->peer_count; peer++)
-		if (node->sessions[peer].state != SESSION_STATE_IDLE)
-			channel_pump(node->channel, peer);
+	bool bulk = false;
+
+	for (uint8_t peer = 0; peer < node->peer_count; peer++) {
+		if (node->sessions[peer].state == SESSION_STATE_IDLE)
+			continue;
+		channel_pump(node->channel, peer);
+		bulk = bulk || session_bulk_running(&node->sessions[peer]);
+	}
+	if (bulk && !node->coalescing) {
+		node->coalescing = true;
+		evloop_timer_set(&node->coalesce, mono_add(clock_now(), dur_ms(SYNC_BULK_TURN_MS)));
+	}
 }
 
 static uint32_t node_waiting(const struct node *node)
@@ -121,7 +130,7 @@ static void node_start_dump(struct node *node)
 		log_warn("cannot start a conntrack dump");
 		return;
 	}
-	(void)sd_event_source_set_enabled(node->dump_source, SD_EVENT_ON);
+	evloop_timer_set(&node->dump_turn, clock_now());
 }
 
 static bool node_entry_is_held(const struct flow *flow)
@@ -173,16 +182,18 @@ static void on_dump_end(void *context)
 	health_report(node);
 }
 
-static int on_dump_turn(sd_event_source *source, void *context)
+/* on_dump_turn: paced: nothing waits for a dump but an adopting standby, and a table of a million
+ * must not take a CPU of its own. */
+static void on_dump_turn(void *context)
 {
 	struct node *node = context;
 
 	kernel_dump_turn(&node->dump, clock_now());
 	retime_flush(&node->retime);
-	if (!kernel_dump_is_running(&node->dump))
-		(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	if (kernel_dump_is_running(&node->dump))
+		evloop_timer_set(
+			&node->dump_turn, mono_add(clock_now(), dur_us(NODE_DUMP_TURN_US)));
 	node_coalesce(node);
-	return 0;
 }
 
 static int on_owner_change(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -331,12 +342,15 @@ static const char *node_become_source(
 	int source = engine_source(&node->engine, group);
 	const char *error;
 
-	/* What the old master had sent before it died is ours, and in the kernel first. */
+	/* The source's last words count as a tail: only what is new is injected. A dead master's
+	 * end with this drain; in a hand-over they go on until its end mark. */
+	engine_set_role(&node->engine, group, SYNCMSG_ROLE_ACTIVE, term, term_owner,
+		tail >= 0 ? tail : source, began_at);
 	if (source >= 0)
-		channel_drain(node->channel, (uint8_t)source, NODE_DRAIN_TURNS);
-	error = node_join(node);
-	engine_set_role(
-		&node->engine, group, SYNCMSG_ROLE_ACTIVE, term, term_owner, tail, began_at);
+		channel_drain(
+			node->channel, (uint8_t)source, mono_add(began_at, dur_us(NODE_DRAIN_US)));
+	if (tail < 0)
+		engine_tail_ended(&node->engine, group);
 	if (node->cfg->sync.mode == CONFIG_SYNC_MODE_ON_PROMOTION)
 		engine_inject_group(&node->engine, group);
 	node_inject(node);
@@ -669,11 +683,8 @@ static int node_open_sources(struct node *node)
 		r = sd_event_add_io(node->event, &node->owner_source,
 			owner_changes_fd(&node->owner), EPOLLIN, on_owner_change, node);
 	if (r >= 0)
-		r = sd_event_add_defer(node->event, &node->dump_source, on_dump_turn, node);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(node->dump_source, SD_EVENT_OFF);
-	if (r >= 0)
-		r = sd_event_source_set_priority(node->dump_source, EVLOOP_PRIORITY_CONTROL);
+		r = evloop_timer_open(
+			&node->dump_turn, node->event, EVLOOP_PRIORITY_CONTROL, on_dump_turn, node);
 	if (r >= 0)
 		r = evloop_timer_open(
 			&node->tick, node->event, EVLOOP_PRIORITY_DEADLINE, on_tick, node);
@@ -750,7 +761,7 @@ void node_close(struct node *node)
 	channel_close(node->channel);
 	sd_event_source_disable_unref(node->events_source);
 	sd_event_source_disable_unref(node->owner_source);
-	sd_event_source_disable_unref(node->dump_source);
+	evloop_timer_close(&node->dump_turn);
 	evloop_timer_close(&node->tick);
 	evloop_timer_close(&node->coalesce);
 	evloop_timer_close(&node->stop);

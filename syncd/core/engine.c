@@ -758,7 +758,8 @@ static void engine_peer_restated(
 	bool fine = bit_get(engine_kernel(e)->known, slot) ? record->flags & TABLE_FLAG_HELD
 							   : !e->config.warm;
 
-	if (record->flags & TABLE_FLAG_DEAD)
+	/* While active our kernel is right by definition: what a tail repeats is nothing new. */
+	if (record->flags & TABLE_FLAG_DEAD || e->groups[group].role == SYNCMSG_ROLE_ACTIVE)
 		return;
 	if (fine && moved <= (int64_t)SYNC_EXPIRY_JUMP_S && moved >= -(int64_t)SYNC_EXPIRY_JUMP_S)
 		return;

@@ -18,13 +18,17 @@
 #define SYNC_EXPIRY_JUMP_S 30u /* a restated flow whose timeout moved by more is held anew */
 
 /* ---- sessions ---- */
-#define SYNC_PING_MS	    100	 /* silence of ours after which a PING is sent */
-#define SYNC_DEAD_MS	    700	 /* silence of theirs: dead; another address within 1 s */
-#define SYNC_HELLO_MS	    3000 /* from connecting to HELLO */
-#define SYNC_TAIL_MS	    5000 /* a hand-over's tail is accepted for so long */
-#define SYNC_FAIR_RECORDS   32u	 /* live and bulk records take turns by so many */
-#define SYNC_LAG_MARKS	    64u	 /* instants kept to turn acknowledgements into a lag */
-#define SYNC_MASTER_RETRIES 3u	 /* an entry whose master is not there yet waits so often */
+#define SYNC_PING_MS	  100  /* silence of ours after which a PING is sent */
+#define SYNC_DEAD_MS	  700  /* silence of theirs: dead; another address within 1 s */
+#define SYNC_HELLO_MS	  3000 /* from connecting to HELLO */
+#define SYNC_TAIL_MS	  5000 /* a hand-over's tail is accepted for so long */
+#define SYNC_FAIR_RECORDS 32u  /* live and bulk records take turns by so many */
+/* A full transfer is paced: the receiver's injection, and ours, must leave the machine its life. */
+#define SYNC_BULK_PER_MS    150u
+#define SYNC_BULK_BURST	    600u /* at once: no more than a few milliseconds of the receiver */
+#define SYNC_BULK_TURN_MS   2
+#define SYNC_LAG_MARKS	    64u /* instants kept to turn acknowledgements into a lag */
+#define SYNC_MASTER_RETRIES 3u	/* an entry whose master is not there yet waits so often */
 
 /* ---- the shell ---- */
 #define SYNC_BATCH_MESSAGES_MAX 256u /* ctnetlink messages in one sendmsg */

@@ -358,6 +358,21 @@ static void session_fill_begin(struct session *s, struct engine *e, struct wbuf 
 	s->bulk_count = 0;
 }
 
+static void session_refill(struct session *s, mono_t now)
+{
+	int64_t ms = dur_to_ms(mono_diff(now, s->bulk_refilled_at));
+
+	if (ms <= 0)
+		return;
+	if (ms > (int64_t)(SYNC_BULK_BURST / SYNC_BULK_PER_MS))
+		s->bulk_tokens = SYNC_BULK_BURST;
+	else
+		s->bulk_tokens += (uint32_t)ms * SYNC_BULK_PER_MS;
+	if (s->bulk_tokens > SYNC_BULK_BURST)
+		s->bulk_tokens = SYNC_BULK_BURST;
+	s->bulk_refilled_at = now;
+}
+
 static void session_fill_end(struct session *s, const struct engine *e, struct wbuf *w)
 {
 	for (uint8_t group = 0; group < e->config.group_count; group++) {
@@ -403,7 +418,7 @@ static bool session_fill_bulk(struct session *s, struct engine *e, mono_t now, s
 	struct flow flow;
 
 	for (uint32_t i = 0; s->bulk_groups && i < SYNC_FAIR_RECORDS; i++) {
-		if (!session_room(w))
+		if (!session_room(w) || s->bulk_tokens == 0)
 			return false;
 		if (!engine_bulk_next(e, now, s->peer, s->bulk_groups, &s->bulk_cursor, &flow)) {
 			session_fill_end(s, e, w);
@@ -412,6 +427,7 @@ static bool session_fill_bulk(struct session *s, struct engine *e, mono_t now, s
 		syncmsg_encode_flow(w, SYNCMSG_UPSERT, &flow);
 		s->sent++;
 		s->bulk_count++;
+		s->bulk_tokens--;
 	}
 	return s->bulk_groups != 0;
 }
@@ -458,6 +474,7 @@ static void session_fill_records(struct session *s, struct engine *e, mono_t now
 	bool live = true, bulk = true;
 
 	session_fill_begin(s, e, w);
+	session_refill(s, now);
 	while ((live || bulk) && session_room(w)) {
 		live = session_fill_live(s, e, now, w);
 		bulk = session_fill_bulk(s, e, now, w);
@@ -505,10 +522,15 @@ bool session_has_more(const struct session *s, const struct engine *e)
 {
 	if (s->state != SESSION_STATE_LIVE)
 		return s->state == SESSION_STATE_HELLO && !s->hello_told;
-	return e->consumers[s->peer].dirty.count || s->bulk_groups || s->bulk_wanted ||
-	       s->tails_untold ||
+	return e->consumers[s->peer].dirty.count || (s->bulk_groups && s->bulk_tokens) ||
+	       s->bulk_wanted || s->tails_untold ||
 	       (s->received > s->ack_told &&
 		       (!s->ack_waiting || session_kernel(e)->dirty.taken >= s->ack_kernel));
+}
+
+bool session_bulk_running(const struct session *s)
+{
+	return s->state == SESSION_STATE_LIVE && (s->bulk_groups || s->bulk_wanted);
 }
 
 mono_t session_next_deadline(const struct session *s)

@@ -99,6 +99,8 @@ struct session {
 	uint32_t bulk_cursor;
 	uint32_t bulk_transfer;
 	uint64_t bulk_count;
+	uint32_t bulk_tokens; /* records that may go now: refilled with time */
+	mono_t bulk_refilled_at;
 	uint64_t bulk_end_position; /* in_sync when acked has passed it */
 	uint32_t served;	    /* groups that had a full transfer in this session */
 	struct session_mark marks[SYNC_LAG_MARKS];
@@ -133,6 +135,9 @@ size_t session_fill(struct session *s, struct engine *e, mono_t now, struct wbuf
 
 /* session_has_more: whether session_fill would write now, given room. */
 bool session_has_more(const struct session *s, const struct engine *e);
+
+/* session_bulk_running: a full transfer goes on; call session_fill every SYNC_BULK_TURN_MS. */
+bool session_bulk_running(const struct session *s);
 
 /* session_next_deadline: when SESSION_EVENT_TIMER (and then session_fill) is due. */
 mono_t session_next_deadline(const struct session *s);

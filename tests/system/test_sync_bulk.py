@@ -35,7 +35,7 @@ def scenario(mode, count):
         began = time.monotonic()
         made_s = bulk(lab, "fw1", "create", count)
         wait_for("the standby has every flow", lambda: lab.status("fw2")["flows"] >= count and
-                 lab.in_sync("fw1"), 60)
+                 lab.in_sync("fw1"), 180)
         all_s = time.monotonic() - began
         cpu = lab.cpu_s("fw1") - cpu[0], lab.cpu_s("fw2") - cpu[1]
         metrics = lab.metrics("fw1")
@@ -77,7 +77,7 @@ def scenario(mode, count):
         bulk(lab, "fw1", "delete", gone)
         began = time.monotonic()
         lab.ip("fw1", "link", "set", "sync0", "up")
-        wait_for("in sync again", lambda: lab.in_sync("fw1") and lab.in_sync("fw2"), 60)
+        wait_for("in sync again", lambda: lab.in_sync("fw1") and lab.in_sync("fw2"), 180)
         print(f"{mode}: full transfer of {count - gone} flows after a link flap: "
               f"{time.monotonic() - began:.2f} s")
         wait_for("what ended meanwhile is swept",
@@ -91,13 +91,13 @@ def scenario(mode, count):
               f"({lab.metrics('fw2')['promotion_us']} us by its own clock)")
         assert kernel_count(lab, "fw2") >= count - gone, kernel_count(lab, "fw2")
         if mode == "warm":
-            assert lab.metrics("fw2")["promotion_us"] < (100000 if SANITIZED else 5000)
+            assert lab.metrics("fw2")["promotion_us"] < (100000 if SANITIZED else 20000)
             began = time.monotonic()
             wait_for("every entry is re-timed",
-                     lambda: lab.metrics("fw2")["retimed"] >= count - gone, 30)
+                     lambda: lab.metrics("fw2")["retimed"] >= count - gone, 120)
             print(f"{mode}: re-timed within {time.monotonic() - began:.2f} s")
         wait_for("every entry is strict again",
-                 lambda: lab.metrics("fw2")["made_strict"] >= count - gone, 30)
+                 lambda: lab.metrics("fw2")["made_strict"] >= count - gone, 120)
         out = lab.sh("fw2", "conntrack -L 2>/dev/null | awk '$3 > 432000' | wc -l")
         assert int(out.stdout) == 0, out.stdout
 
