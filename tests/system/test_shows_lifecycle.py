@@ -135,7 +135,7 @@ class Lifecycle(unittest.TestCase):
                     pair.fw1.kill(daemon, signal.SIGKILL)
                 start = time.monotonic()
                 lab.wait(lambda: not pair.fw1.has_any_vip(), 1, "the guard has taken the addresses away")
-                lab.wait(pair.fw2.has_vips, 2, "fw2 has them")
+                lab.wait(pair.fw2.has_vips, 5, "fw2 has them")
                 print(f"kill -9 of {daemons}: moved within {1000 * (time.monotonic() - start):.0f} ms")
                 self.expect_alive(connections)
 
@@ -145,9 +145,9 @@ class Lifecycle(unittest.TestCase):
             term = pair.fw1.group()["term"]
             for node in pair.nodes:
                 self.assertEqual(node.run("nft", "-f", "-", input=DROP_ALL).returncode, 0)
-            for node in pair.nodes:      # two seconds are forty intervals
+            for node in pair.nodes:      # twice master-down, each
                 start = time.monotonic()
-                while time.monotonic() - start < 1:
+                while time.monotonic() - start < 2.8:
                     self.assertTrue(all(path["alive"] for path in node.peer()["paths"]), node.peer())
                     time.sleep(0.05)
             self.assertEqual((pair.fw1.state(), pair.fw2.state()), ("master", "backup"))
