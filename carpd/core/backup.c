@@ -109,6 +109,7 @@ static void backup_judge_overrule(struct election *e, uint8_t group, uint8_t mas
 	facts[0] = (struct election_fact){"own_demotion", own.demotion};
 	facts[1] = (struct election_fact){"master_demotion", theirs.demotion};
 	group_promote(e, group, REASON_PEER_DEMOTED, 0, false, facts, 2);
+	g->overruled = e->config.peers[master].id;
 }
 
 void backup_judge(struct election *e, uint8_t group)

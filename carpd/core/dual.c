@@ -15,7 +15,34 @@ enum dual_verdict {
 	DUAL_THEY_LOSE,
 };
 
-static uint8_t dual_find(const struct election *e, uint8_t group)
+/* dual_overruled: the demoted master that this node has just replaced has one master-down to see
+ * it and go: that is the end of its request, not dual mastership. */
+static bool dual_overruled(struct election *e, uint8_t group, uint8_t peer)
+{
+	const struct model_group *g = &e->groups[group];
+	const struct model_view *view = &e->peers[peer].views[group];
+	mono_t until = mono_add(g->since, group_master_down(e, group, dur_us(view->interval_us)));
+
+	if (g->overruled != e->config.peers[peer].id || mono_reached(e->now, until) ||
+		advert_term_compare(view->term, g->term) > 0)
+		return false;
+	election_wake(e, until);
+	return true;
+}
+
+/* dual_yields: the other side of that: demoted by 100 or more, this node has been overruled. */
+static bool dual_yields(const struct election *e, uint8_t group, uint8_t peer)
+{
+	const struct model_group *g = &e->groups[group];
+	const struct model_view *view = &e->peers[peer].views[group];
+	uint32_t own = order_self(e, group).demotion;
+
+	return view->reason == REASON_PEER_DEMOTED && own >= MODEL_DEMOTION_LARGE &&
+	       own > order_peer(e, group, peer).demotion &&
+	       advert_term_compare(view->term, g->term) > 0;
+}
+
+static uint8_t dual_find(struct election *e, uint8_t group)
 {
 	uint8_t found = MODEL_NO_PEER;
 
@@ -23,7 +50,7 @@ static uint8_t dual_find(const struct election *e, uint8_t group)
 		const struct model_view *view = &e->peers[p].views[group];
 
 		if (view->state != GROUP_STATE_MASTER || !peers_alive(e, group, p) ||
-			handover_related(e, group, p))
+			handover_related(e, group, p) || dual_overruled(e, group, p))
 			continue;
 		if (found == MODEL_NO_PEER ||
 			advert_term_compare(view->term, e->peers[found].views[group].term) > 0)
@@ -126,6 +153,12 @@ static void dual_win(struct election *e, uint8_t group, uint8_t peer, const char
 		TRACE_TEXT("stay, term %lld, announce again", (long long)g->term.number));
 }
 
+void dual_leave(struct election *e, uint8_t group)
+{
+	if (e->groups[group].dual)
+		dual_end(e, group);
+}
+
 bool dual_judge(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
@@ -136,6 +169,13 @@ bool dual_judge(struct election *e, uint8_t group)
 		if (g->dual)
 			dual_end(e, group);
 		return false;
+	}
+	if (dual_yields(e, group, peer)) {
+		trace_line(e, group,
+			TRACE_TEXT("%s overrules our demotion", e->config.peers[peer].name),
+			"withdraw");
+		group_demote(e, group, REASON_OWN_DEMOTION, e->config.peers[peer].id);
+		return true;
 	}
 	if (!g->dual || g->dual_with != e->config.peers[peer].id)
 		dual_begin(e, group, peer);
@@ -148,7 +188,6 @@ bool dual_judge(struct election *e, uint8_t group)
 		break;
 	case DUAL_WE_LOSE:
 		trace_line(e, group, TRACE_TEXT("we lose: %s", why), "withdraw");
-		dual_end(e, group);
 		group_demote(e, group, REASON_DUAL_MASTER, e->config.peers[peer].id);
 		return true;
 	case DUAL_THEY_LOSE:

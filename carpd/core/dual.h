@@ -14,4 +14,7 @@
 /* dual_judge: as master; true when this node has lost and is demoting. */
 bool dual_judge(struct election *e, uint8_t group);
 
+/* dual_leave: this node gives the group up, for whatever reason: nothing is double any more. */
+void dual_leave(struct election *e, uint8_t group);
+
 #endif

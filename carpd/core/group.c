@@ -141,6 +141,7 @@ void group_promote(struct election *e, uint8_t group, enum reason reason, uint8_
 	g->from = from;
 	g->wants = false;
 	g->wants_since = MONO_NEVER;
+	g->overruled = 0;
 	g->resigned = false;
 	group_set_state(e, group, GROUP_STATE_PROMOTING, reason, facts, fact_count);
 	if (from) {
@@ -162,6 +163,7 @@ void group_demote(struct election *e, uint8_t group, enum reason reason, uint8_t
 	CHECK(g->state == GROUP_STATE_MASTER || g->state == GROUP_STATE_PROMOTING);
 	if (g->offer.active)
 		handover_drop(e, group, to && to == g->offer.target);
+	dual_leave(e, group);
 	g->resigned = to == 0;
 	g->demote_reason = reason;
 	g->listening = false;

@@ -213,6 +213,7 @@ struct model_group {
 	mono_t vacant_at; /* base of the wait when no live holder is known */
 	enum reason vacant_reason;
 	mono_t wants_since;
+	uint8_t overruled; /* the demoted master that this node replaced unasked; 0 = none */
 	bool wants;
 
 	/* As target of a hand-over. */

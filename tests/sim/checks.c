@@ -305,6 +305,21 @@ void checks_withdrawn(struct world *w, uint8_t node, uint8_t group, uint8_t to, 
 	}
 }
 
+/* What is over must not be shown any more. */
+static void checks_converged_alarms(struct world *w, uint8_t group)
+{
+	static const enum election_alarm_code codes[] = {ELECTION_ALARM_PATH_SPLIT,
+		ELECTION_ALARM_UNPROVEN_PEER, ELECTION_ALARM_DUAL_MASTER,
+		ELECTION_ALARM_NO_READY_PEER, ELECTION_ALARM_NO_MASTER, ELECTION_ALARM_FAULT};
+
+	for (uint8_t node = 0; node < w->options.nodes; node++)
+		for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+			if (w->nodes[node].election.groups[group].alarms[codes[i]].on)
+				checks_fail(w, "liveness: %s still raises %s for g%u",
+					w->configs[node].own.name, election_alarm_name(codes[i]),
+					group);
+}
+
 void checks_converged(struct world *w)
 {
 	for (uint8_t group = 0; group < w->options.groups; group++) {
@@ -321,6 +336,7 @@ void checks_converged(struct world *w)
 				checks_fail(w, "liveness: %s is %s in g%u",
 					w->configs[node].own.name, state_name(state), group);
 		}
+		checks_converged_alarms(w, group);
 		if (masters != 1)
 			checks_fail(w, "liveness: g%u has %d masters", group, masters);
 	}

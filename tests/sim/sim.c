@@ -82,6 +82,11 @@ static void sim_heal(struct world *w)
 			world_boot(w, node, false);
 		if (w->nodes[node].election.maintenance)
 			world_maintenance(w, node, false, false, 0);
+		/* What was told to a sleeper is told again. */
+		for (uint8_t group = 0; group < w->options.groups; group++) {
+			world_ready(w, node, group, true);
+			world_demote(w, node, group, "track:x", 0);
+		}
 	}
 }
 
