@@ -62,10 +62,9 @@ static int main_sweep(
 	return node_rules_prepare(node) < 0 ? MAIN_FAILED : 0;
 }
 
-static int main_serve(const struct options *options, struct config *cfg)
+/* main_serve: `cfg` is moved to the node where it opens one, and freed otherwise. */
+static int main_serve(struct node *node, const struct options *options, struct config *cfg)
 {
-	/* Large, and the same for the life of the process: sized at start. */
-	struct node *node = calloc(1, sizeof(*node));
 	struct helper *helper;
 	int lock, r;
 
@@ -73,24 +72,27 @@ static int main_serve(const struct options *options, struct config *cfg)
 	if (lock < 0) {
 		log_errorx("%s: %s", options->runtime_dir,
 			lock == -EBUSY ? "another carpd runs here" : strerror(-lock));
+		config_free(cfg);
 		return MAIN_FAILED;
 	}
 	/* Before threads, real time and capability limits: it keeps what it starts with. */
-	r = node ? helper_fork(&helper, cfg, options->node) : -ENOMEM;
+	r = helper_fork(&helper, cfg, options->node);
 	if (r < 0) {
 		log_errorx("helper: %s", strerror(-r));
+		config_free(cfg);
 		return MAIN_FAILED;
 	}
 	if (options->sweep) {
 		r = main_sweep(node, options, cfg, helper);
 		helper_close(helper);
+		free(node->manifests);
+		config_free(cfg);
 		return r;
 	}
 	r = node_open(node, options, cfg, helper);
 	if (r == 0)
 		r = node_run(node);
 	node_close(node);
-	free(node);
 	log_notice("ended");
 	return r;
 }
@@ -99,6 +101,7 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct config *cfg;
+	struct node *node;
 	int result;
 
 	log_open("carpd", LOG_LEVEL_INFO);
@@ -118,8 +121,13 @@ int main(int argc, char **argv)
 		return MAIN_USAGE;
 	if (!main_directory(options.runtime_dir) || !main_directory(options.state_dir))
 		return MAIN_FAILED;
+	/* Large, and the same for the life of the process: sized at start. */
+	node = calloc(1, sizeof(*node));
+	if (!node)
+		return MAIN_FAILED;
 	logpipe_open();
-	result = main_serve(&options, cfg);
+	result = main_serve(node, &options, cfg);
 	logpipe_close();
+	free(node);
 	return result;
 }
