@@ -26,6 +26,8 @@
  * asleep too, gets the chance to say that it is awake. */
 #define GUARD_SECOND_LOOK_US 1000
 
+/* Its patience changes (a backup's is endless, a master's short): it is looked up this often. */
+#define GUARD_LOOK_US 20000
 /* How long carpd's last thread is waited for after its first has ended. */
 #define GUARD_END_MS 2000
 
@@ -152,6 +154,16 @@ static int guard_wait_life(struct guard_shared *shared, int64_t wait_us)
 	return pthread_mutex_clocklock(&shared->life, CLOCK_MONOTONIC, &until);
 }
 
+/* guard_pause_us: until the feeding is overdue, but never so long that a change goes unnoticed. */
+static int64_t guard_pause_us(struct guard_shared *shared, bool was_overdue)
+{
+	int64_t left_us = was_overdue ? 0 : -guard_overdue_us(shared);
+
+	if (left_us > GUARD_LOOK_US)
+		return GUARD_LOOK_US;
+	return left_us < GUARD_SECOND_LOOK_US ? GUARD_SECOND_LOOK_US : left_us;
+}
+
 /* guard_watch: returns why it must fire, or NULL when carpd ended in order. */
 static const char *guard_watch(const struct guard_child *child, bool *ret_is_dying)
 {
@@ -159,9 +171,7 @@ static const char *guard_watch(const struct guard_child *child, bool *ret_is_dyi
 	bool was_overdue = false;
 
 	for (;;) {
-		int64_t left_us = was_overdue ? GUARD_SECOND_LOOK_US : -guard_overdue_us(shared);
-		int r = guard_wait_life(
-			shared, left_us < GUARD_SECOND_LOOK_US ? GUARD_SECOND_LOOK_US : left_us);
+		int r = guard_wait_life(shared, guard_pause_us(shared, was_overdue));
 
 		*ret_is_dying = r != ETIMEDOUT;
 		if (atomic_load(&shared->is_disarmed))

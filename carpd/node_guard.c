@@ -80,6 +80,22 @@ void node_guard_publish(struct node *node)
 	guard_publish(node->guard);
 }
 
+/* node_guard_patience: the core's word for groups that are held in peace; a group on its way up or
+ * down may have its addresses already or still, and its stages take a while. */
+static dur_t node_guard_patience(const struct node *node)
+{
+	dur_t timeout = election_guard_timeout(node->core);
+
+	for (uint32_t i = 0; i < node->group_count; i++) {
+		struct election_group_view view;
+
+		election_group_view(node->core, (uint8_t)i, &view);
+		if (view.state == GROUP_STATE_PROMOTING || view.state == GROUP_STATE_DEMOTING)
+			timeout = dur_min(timeout, dur_max(dur_s(1), dur_mul(view.master_down, 3)));
+	}
+	return timeout;
+}
+
 void node_guard_feed(struct node *node)
 {
 	dur_t timeout, pause;
@@ -87,7 +103,7 @@ void node_guard_feed(struct node *node)
 
 	if (!node->guard || !node->is_started)
 		return;
-	timeout = election_guard_timeout(node->core);
+	timeout = node_guard_patience(node);
 	guard_feed(node->guard, now, timeout);
 	pause = dur_us(timeout.us / NODE_FEED_SHARE);
 	pause = dur_max(dur_ms(1), dur_min(pause, dur_ms(NODE_FEED_IDLE_MS)));
