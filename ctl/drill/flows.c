@@ -412,6 +412,14 @@ int64_t flows_table_count(int netns_fd)
 	return r < 0 ? r : count;
 }
 
+int64_t flows_table_max(void)
+{
+	int64_t max = 0;
+	int r = sysctl_read("net/netfilter/nf_conntrack_max", &max);
+
+	return r < 0 ? r : max;
+}
+
 void flows_flush(int netns_fd)
 {
 	uint8_t buffer[256];

@@ -43,6 +43,9 @@ int64_t flows_count(int netns_fd, const struct flows_set *set);
 /* flows_table_count: all entries of the node's table (nf_conntrack_count), or a negative errno. */
 int64_t flows_table_count(int netns_fd);
 
+/* flows_table_max: nf_conntrack_max: one limit for all namespaces of the machine. */
+int64_t flows_table_max(void);
+
 /* flows_flush: empties the table, so that its memory is free before the next run. */
 void flows_flush(int netns_fd);
 

@@ -115,6 +115,8 @@ void outage_measure(const struct outage_sample *samples, size_t sample_count, in
 		outage_judge_run(samples, sample_count, &run, period_ns, &result);
 		from = run.end;
 	}
+	if (result.lost_count == 0)
+		result.resolution_ns = result.worst_late_ns > 0 ? result.worst_late_ns : 0;
 	result.loss_ns = (int64_t)result.lost_count * period_ns;
 	result.arrival_ns = outage_longest_gap(samples, sample_count, period_ns);
 	*ret_outage = result;

@@ -30,7 +30,8 @@ struct outage {
 	size_t lost_count;     /* in all */
 	size_t outage_lost;    /* of these, within the longest outage */
 	int64_t stamp_ns;      /* TBM of the longest outage */
-	int64_t resolution_ns; /* the true value lies within stamp_ns +- this */
+	int64_t resolution_ns; /* the true value lies within stamp_ns +- this: what is not
+				* probed is not seen */
 	int64_t loss_ns;       /* PLBM, all losses */
 	int64_t arrival_ns;    /* TBLM, the longest gap */
 	int64_t last_good_at; /* send time of the last good probe before the longest outage, or 0 */

@@ -124,9 +124,13 @@ static int scenario_fail(struct cluster *cluster, int r)
 
 /* First the ports, in one message train, so that nothing a dying process says gets out; then the
  * processes; then the carriers, for whoever looks at them. */
-static int scenario_power_off(struct cluster *cluster, unsigned int node)
+static int scenario_power_off(struct cluster *cluster, unsigned int node, int64_t *ret_at)
 {
 	int r = lab_port_block(cluster->lab, node, LAB_SEGMENT_ALL, false);
+
+	/* The kernel may have let us wait for a lock that all network namespaces share: the cut is
+	 * now, not when we asked for it. */
+	*ret_at = tick_now();
 
 	if (r < 0)
 		return scenario_fail(cluster, r);
@@ -206,7 +210,7 @@ int scenario_apply(struct cluster *cluster, const struct scenario_order *order, 
 	*ret_at = tick_now();
 	switch (order->action) {
 	case SCENARIO_ACTION_POWER_OFF:
-		return scenario_power_off(cluster, order->node);
+		return scenario_power_off(cluster, order->node, ret_at);
 	case SCENARIO_ACTION_POWER_ON:
 		return scenario_power_on(cluster, order->node);
 	case SCENARIO_ACTION_HANDOVER:

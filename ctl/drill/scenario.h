@@ -83,8 +83,8 @@ struct scenario_order {
 	const char *group; /* hand-over */
 };
 
-/* scenario_apply: does it. *ret_at (tick.h) is the instant just before. 0, or a negative errno with
- * cluster->error set. A hand-over returns when the daemons have answered. */
+/* scenario_apply: does it. *ret_at (tick.h) is the instant at which it takes effect. 0, or a
+ * negative errno with cluster->error set. A hand-over returns when the daemons have answered. */
 int scenario_apply(struct cluster *cluster, const struct scenario_order *order, int64_t *ret_at);
 
 #endif
