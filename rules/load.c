@@ -242,12 +242,30 @@ static int add_to_manifest(
 	return r;
 }
 
-static int make_manifest(struct loading *l, struct rules_manifest *m)
+/* digest_tables: all of them in one generation. */
+static int digest_tables(struct loading *l, struct rules_manifest *m)
 {
 	struct rules_table shield = {.family = NFPROTO_INET, .role = RULES_ROLE_SHIELD};
 	size_t count;
 	const struct rules_table *tables = compile_tables(l->compiled, &count);
-	int r;
+	uint32_t after = 0;
+	int r = nfnl_generation(&l->commands, &m->generation);
+
+	CHECK(count < RULES_TABLES_MAX);
+	shield_name(l->spec->group, shield.name);
+	m->table_count = 0;
+	if (r == 0)
+		r = add_to_manifest(l, m, &shield);
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = add_to_manifest(l, m, &tables[i]);
+	if (r == 0)
+		r = nfnl_generation(&l->commands, &after);
+	return r == 0 && after != m->generation ? -EINTR : r;
+}
+
+static int make_manifest(struct loading *l, struct rules_manifest *m)
+{
+	int r = -EINTR;
 
 	*m = (struct rules_manifest){.address_count = l->spec->address_count};
 	snprintf(m->group, sizeof(m->group), "%s", l->spec->group);
@@ -255,11 +273,12 @@ static int make_manifest(struct loading *l, struct rules_manifest *m)
 	memcpy(m->addresses, l->spec->addresses, sizeof(m->addresses));
 	memcpy(m->interfaces, l->shielded, sizeof(m->interfaces));
 	m->interface_count = l->shielded_count;
-	shield_name(l->spec->group, shield.name);
-	CHECK(count < RULES_TABLES_MAX);
-	r = add_to_manifest(l, m, &shield);
-	for (size_t i = 0; i < count && r == 0; i++)
-		r = add_to_manifest(l, m, &tables[i]);
+	for (unsigned int i = 0; i < LOAD_TRIES && r == -EINTR; i++)
+		r = digest_tables(l, m);
+	if (r == -EINTR) { /* somebody commits all the time: the switch will compare by itself */
+		m->generation = 0;
+		r = 0;
+	}
 	return r;
 }
 

@@ -532,25 +532,21 @@ static bool prepare(struct rules_switch *rules)
 		       SHIELD_REPLACE);
 }
 
+/* open_and_look: the event socket comes first, so that no commit falls between it and the look. */
 static int open_and_look(struct rules_switch *rules)
 {
+	uint32_t generation = 0;
 	int r = nfnl_open(&rules->events, true);
 
 	if (r == 0)
 		r = nfnl_open(&rules->commands, false);
-	if (r < 0)
-		return r;
-	switch (rules_switch_verify(rules)) {
-	case RULES_OK:
-	case RULES_MISSING: /* the caller asks rules_switch_verify(); a demotion still works */
-	case RULES_CHANGED:
-		return 0;
-	case RULES_FAILED:
-	case RULES_BUSY:
-	case RULES_RESULT_COUNT:
-		break;
-	}
-	return rules->error ? -rules->error : -EBUSY;
+	if (r == 0)
+		r = nfnl_generation(&rules->commands, &generation);
+	if (r == 0)
+		r = look_at_states(rules);
+	rules->must_dump = generation != rules->manifest.generation;
+	rules->verified = generation;
+	return r;
 }
 
 int rules_switch_open(const struct rules_manifest *manifest, struct rules_switch **ret)
