@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define EXIT_USAGE 2
-#define NICE_LEVEL -10
+#define NICE_LEVEL -20
 
 struct arguments {
 	const char *config;
