@@ -161,7 +161,7 @@ class FakeCarpd:
 
 
 class Lab:
-    def __init__(self, mode="warm", extra="", groups=None, keep=False):
+    def __init__(self, mode="warm", extra="", links=1, keep=False):
         if os.geteuid() != 0:
             skip("needs root")
         for tool in ("ip", "nft", "conntrack"):
@@ -177,6 +177,7 @@ class Lab:
         self.keep = keep
         self.mode = mode
         self.extra = extra
+        self.links = links
         try:
             self.build()
         except BaseException:
@@ -260,12 +261,15 @@ table inet filter { chain forward { type filter hook forward priority filter; po
             out.write((key or os.urandom(32).hex()) + "\n")
         os.chmod(path, 0o600)
         config = os.path.join(self.dir, yaml)
+        # A second sync link: the LAN.
+        addresses = [f"[10.9.9.{host}, 10.1.0.{host}]" if self.links == 2 else f"10.9.9.{host}"
+                     for host in (1, 2)]
         with open(config, "w", encoding="ascii") as out:
             out.write(f"""cluster: edge
 keys: [{name}]
 nodes:
-  fw1: {{ id: 1, address: 10.9.9.1 }}
-  fw2: {{ id: 2, address: 10.9.9.2, advskew: 100 }}
+  fw1: {{ id: 1, address: {addresses[0]} }}
+  fw2: {{ id: 2, address: {addresses[1]}, advskew: 100 }}
 groups:
   edge:
     vhid: 51
