@@ -142,6 +142,13 @@ void history_close(struct history *h)
 	if (!h)
 		return;
 	statefile_log_close(&h->log);
+	/* What the disk's thread has written at the very end; nobody is told any more. */
+	for (unsigned int i = 0; i < CARPD_HISTORY_QUEUE_MAX; i++)
+		free(h->writes[i].line);
+	for (unsigned int i = 0; i < HISTORY_VALUES_MAX; i++) {
+		json_decref(h->values[i].writing);
+		json_decref(h->values[i].waiting);
+	}
 	for (unsigned int i = 0; i < h->count; i++)
 		json_decref(h->records[(h->first + i) % HISTORY_MEMORY_MAX]);
 	free(h);

@@ -364,8 +364,14 @@ void node_close(struct node *node)
 	executor_close(node->links_executor);
 	executor_close(node->rules_executor);
 	executor_close(node->disk_executor);
-	for (uint32_t i = 0; i < node->group_count; i++)
-		rules_switch_close(node->groups[i].rules);
+	for (uint32_t i = 0; i < node->group_count; i++) {
+		struct node_group *group = &node->groups[i];
+
+		rules_switch_close(group->rules);
+		free(group->add_job.entries);
+		free(group->remove_job.entries);
+		free(group->renew_job.entries);
+	}
 	history_close(node->history);
 	json_decref(node->terms);
 	json_decref(node->maintenance);
