@@ -170,6 +170,30 @@ class Shows(unittest.TestCase):
         self.pair.settle(master="fw2")
         self.home()
 
+    def test_reload(self):
+        self.home()
+        with open(self.pair.config) as file:
+            before = file.read()
+
+        def reload(text, *words):
+            with open(self.pair.config, "w") as file:
+                file.write(text)
+            return self.fw1.carpool("reload", *words)
+
+        try:
+            self.assertEqual(reload(before).stdout, "nothing changed\n")
+            wrong = reload(before.replace("advbase:", "advbasse:"))
+            self.assertEqual(wrong.returncode, 1)
+            self.assertIn("cluster.yaml:8:3: unknown key 'advbasse'", wrong.stderr)
+            preempt = before.replace("  advbase:", "  preempt: true\n  advbase:")
+            self.assertIn("would change:\n  * preempt: false -> true", reload(preempt, "--diff").stdout)
+            self.assertIn("changed:\n  * preempt: false -> true", reload(preempt).stdout)
+            self.assertIn("restart", reload(before.replace("vhid: 51", "vhid: 52")).stderr)
+            self.assertIn("preempt: true -> false", reload(before).stdout)
+            self.assertEqual(self.fw1.state(), "master")
+        finally:
+            reload(before)
+
     def test_events_tell_a_handover(self):
         self.home()
         stream = subprocess.Popen([f"{lab.BUILD}/ctl/carpool", "events", "--runtime-dir", self.fw2.runtime, "--json"],
