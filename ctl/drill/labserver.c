@@ -149,7 +149,6 @@ static json_t *labserver_probe_start(struct labserver *server, const json_t *ord
 	struct probes_options options = {
 		.rate_hz = (uint32_t)labserver_number(order, "rate", LABSERVER_RATE_HZ),
 		.seconds_max = LABSERVER_SECONDS_MAX,
-		.tcp = !json_is_false(json_object_get(order, "tcp")),
 		.realtime = thread_realtime_permitted()};
 	int r;
 

@@ -32,7 +32,7 @@ static int probes_fail(struct probes *probes, int r, const char *format, ...)
 	return r;
 }
 
-static int probes_start_tcp(struct probes *probes)
+int probes_start_tcp(struct probes *probes)
 {
 	struct tcp_options options = {
 		.client_netns_fd = lab_host(probes->lab, probes->pair->client),
@@ -41,8 +41,13 @@ static int probes_start_tcp(struct probes *probes)
 		.server = probes->pair->server_address,
 	};
 
+	int r;
+
 	(void)memcpy(options.counts, probes_tcp_counts, sizeof(options.counts));
-	return tcp_start(&probes->tcp, &options);
+	r = tcp_start(&probes->tcp, &options);
+	return r < 0 ? probes_fail(
+			       probes, r, "TCP connections through the firewalls: %s", strerror(-r))
+		     : 0;
 }
 
 int probes_start(struct probes *probes, struct lab *lab, const struct plan_pair *pair,
@@ -72,12 +77,6 @@ int probes_start(struct probes *probes, struct lab *lab, const struct plan_pair 
 				      .realtime_priority = priority});
 	if (r < 0)
 		return probes_fail(probes, r, "UDP probe: %s", strerror(-r));
-	if (options->tcp) {
-		r = probes_start_tcp(probes);
-		if (r < 0)
-			return probes_fail(probes, r, "TCP connections through the firewalls: %s",
-				strerror(-r));
-	}
 	return 0;
 }
 

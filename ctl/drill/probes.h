@@ -14,7 +14,6 @@
 struct probes_options {
 	uint32_t rate_hz;
 	uint32_t seconds_max;
-	bool tcp;
 	bool realtime;
 };
 
@@ -35,6 +34,10 @@ struct probes {
 /* probes_start: 0 or a negative errno with `why`. probes_stop always may be called after. */
 int probes_start(struct probes *probes, struct lab *lab, const struct plan_pair *pair,
 	const struct probes_options *options);
+
+/* probes_start_tcp: the TCP connections, after the others: full lines take processor time that
+ * filling the tables wants. 0 or a negative errno with `why`. */
+int probes_start_tcp(struct probes *probes);
 
 /* probes_wait_good: until every stream flows and the UDP stream has lost nothing for `quiet_ms`. 0,
  * -ETIMEDOUT or -EINTR with `why`. */

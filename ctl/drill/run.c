@@ -126,7 +126,6 @@ static int run_traffic(struct run *run, bool realtime)
 {
 	struct probes_options options = {.rate_hz = run->options->rate_hz,
 		.seconds_max = RUN_SECONDS_MAX,
-		.tcp = true,
 		.realtime = realtime};
 	int r = probes_start(&run->probes, &run->room.lab, &run->room.plan.pairs[0], &options);
 
@@ -134,11 +133,14 @@ static int run_traffic(struct run *run, bool realtime)
 		r = probes_wait_good(&run->probes, RUN_GOOD_MS / 2, RUN_GOOD_WAIT_MS);
 	if (r < 0)
 		return run_fail(run, r, run->probes.why);
-	run_progress(run, "probes flow: UDP at %u/s, TCP connections that chatter, idle, load",
-		run->options->rate_hz);
+	run_progress(run, "UDP probes flow, %u a second", run->options->rate_hz);
 	r = run_fill(run);
 	if (r < 0)
 		return r;
+	r = probes_start_tcp(&run->probes);
+	if (r < 0)
+		return run_fail(run, r, run->probes.why);
+	run_progress(run, "TCP connections that chatter, idle, download, upload");
 	r = cluster_wait_steady(&run->room.cluster, ROOM_STEADY_MS);
 	if (r < 0)
 		return run_fail(run, r, run->room.cluster.error);
