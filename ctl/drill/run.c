@@ -95,6 +95,21 @@ static bool run_flows_fit(struct run *run)
 	return false;
 }
 
+/* On a starved machine the cluster may move before the fault: then a machine is drilled that is not
+ * the master, or not the one whose table was filled. */
+static int run_check_master(struct run *run)
+{
+	int master = cluster_master(&run->room.cluster, run->measure.group, CLUSTER_NOBODY);
+
+	if (master == run->measure.old_master)
+		return 0;
+	(void)snprintf(run->why, sizeof(run->why),
+		"the master moved from %s to %s by itself before the fault: is this machine "
+		"overloaded?",
+		run_node(run, run->measure.old_master), run_node(run, master));
+	return -EAGAIN;
+}
+
 static int run_fill(struct run *run)
 {
 	unsigned int all = (1u << run->room.lab.node_count) - 1;
@@ -115,6 +130,8 @@ static int run_fill(struct run *run)
 	run_progress(run, "%u established flows in the table of %s (%.1f s)", count,
 		run_node(run, (int)master), tick_ms(tick_now() - from) / 1000.0);
 	r = probes_wait_copied(&run->probes, all & ~(1u << master), timeout_ms);
+	if (r == -ETIMEDOUT && run_check_master(run) < 0)
+		return r;
 	if (r < 0)
 		return run_fail(run, r, run->probes.why);
 	run_progress(run, "and in the standby's (%.1f s)", tick_ms(tick_now() - from) / 1000.0);
@@ -145,7 +162,7 @@ static int run_traffic(struct run *run, bool realtime)
 	if (r < 0)
 		return run_fail(run, r, run->room.cluster.error);
 	r = probes_wait_good(&run->probes, RUN_GOOD_MS, RUN_GOOD_WAIT_MS);
-	return r < 0 ? run_fail(run, r, run->probes.why) : 0;
+	return r < 0 ? run_fail(run, r, run->probes.why) : run_check_master(run);
 }
 
 static int run_resolve_segment(const struct run *run, enum scenario_where where)
