@@ -158,6 +158,8 @@ static int run_traffic(struct run *run, bool realtime)
 	if (r < 0)
 		return run_fail(run, r, run->probes.why);
 	run_progress(run, "TCP connections that chatter, idle, download, upload");
+	/* The lines shall be full, and the idle ones idle, when the fault comes. */
+	tick_sleep_until(tick_now() + RUN_GOOD_MS * TICK_NS_PER_MS);
 	r = cluster_wait_steady(&run->room.cluster, ROOM_STEADY_MS);
 	if (r < 0)
 		return run_fail(run, r, run->room.cluster.error);
