@@ -285,6 +285,17 @@ void checks_transition(struct world *w, uint8_t node, const struct election_acti
 		g->term_promised = action->term.number;
 }
 
+/* checks_held_by_third: another node, awake and heard by this one, holds the addresses as master.
+ */
+static bool checks_held_by_third(const struct world *w, uint8_t node, uint8_t group)
+{
+	for (uint8_t m = 0; m < w->options.nodes; m++)
+		if (m != node && checks_awake(w, m) && world_master(w, m, group) &&
+			w->nodes[m].groups[group].holds && checks_open(w, group, m, node))
+			return true;
+	return false;
+}
+
 /* (f) */
 void checks_withdrawn(struct world *w, uint8_t node, uint8_t group, uint8_t to, enum reason why)
 {
@@ -300,6 +311,8 @@ void checks_withdrawn(struct world *w, uint8_t node, uint8_t group, uint8_t to, 
 		/* The target itself was struck within the tail. */
 		if (n->disturbed_at > w->now - 200000 || n->groups[group].lost_at > w->now - 200000)
 			continue;
+		if (checks_held_by_third(w, node, group))
+			continue; /* the target lost to it, as one of two masters */
 		checks_fail(w, "(f) %s gives g%u to %s, which does not hold it",
 			w->configs[node].own.name, group, n->election.config.own.name);
 	}

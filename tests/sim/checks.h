@@ -16,7 +16,8 @@
  *  (g) a master that slept longer than dead_factor of its intervals while a peer lived says nothing
  * as master of that term when it wakes. (h) a node that was frozen for longer than two master-downs
  * calls nobody dead within dead_factor of its own advbase after waking. (f) when a hand-over's old
- * master withdraws, its target holds the addresses. */
+ * master withdraws, its target holds the addresses (or a third
+ *      master does, to which the target lost). */
 #ifndef TESTS_SIM_CHECKS_H
 #define TESTS_SIM_CHECKS_H
 
