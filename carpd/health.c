@@ -41,15 +41,15 @@ static void health_targets(struct node_path *path)
 		probe->targets[probe->target_count++] = path->neighbours[i].neighbour.address;
 }
 
-static void health_ask(struct node_path *path)
+static void health_ask(struct node_path *path, const struct ipaddr *targets, unsigned int count)
 {
 	const struct links_entry *link = node_path_link(path);
 	uint8_t arp[FRAME_ARP_BYTES], solicitation[FRAME_ND_BYTES], group[FRAME_MAC_BYTES];
 	/* A zero sender claims nothing (RFC 5227): right on an interface without own addresses. */
 	struct ipaddr sender = link->own_v4;
 
-	for (unsigned int i = 0; i < path->probe.target_count; i++) {
-		const struct ipaddr *target = &path->probe.targets[i];
+	for (unsigned int i = 0; i < count; i++) {
+		const struct ipaddr *target = &targets[i];
 
 		if (target->family == IPADDR_V4) {
 			frame_arp_probe(arp, link->mac, &sender, target);
@@ -92,7 +92,7 @@ static void health_judge(struct node_path *path)
 		health_report(path, true, "carrier, and nobody to ask");
 		return;
 	}
-	health_ask(path);
+	health_ask(path, probe->targets, probe->target_count);
 	probe->round++;
 	evloop_timer_set(&probe->timer, mono_add(clock_now(), dur_ms(HEALTH_SPACING_MS)));
 }
@@ -119,6 +119,15 @@ void health_start(struct node_path *path)
 		health_targets(path);
 	/* From the loop, never from within the step that asked. */
 	evloop_timer_set(&probe->timer, clock_now());
+}
+
+void health_ask_neighbours(struct node_path *path)
+{
+	if (!path->is_used || path->port.fd < 0 || !links_entry_alive(node_path_link(path)))
+		return;
+	health_ask(path, path->config->interface->probes, path->config->interface->probe_count);
+	for (unsigned int i = 0; i < path->neighbour_count; i++)
+		health_ask(path, &path->neighbours[i].neighbour.address, 1);
 }
 
 void health_heard(struct node_path *path, const struct frame_neighbour *neighbour)

@@ -65,7 +65,9 @@ void node_rearm(struct node *node)
 {
 	mono_t floor = mono_add(node->judged_at, dur_us(CARPD_JUDGE_PAUSE_US));
 
-	if (node->is_started)
+	if (node->is_started && node->is_flooded)
+		evloop_timer_set(&node->core_timer, floor);
+	else if (node->is_started)
 		evloop_timer_set(
 			&node->core_timer, mono_max(floor, election_next_deadline(node->core)));
 }
@@ -87,6 +89,7 @@ static void on_core_deadline(void *context)
 		CHECK(false);
 	node->judged_at = clock_now();
 	node_event(node, &event);
+	node_paths_resume(node);
 	node_guard_feed(node);
 }
 

@@ -25,6 +25,7 @@
 #include "carpd/history.h"
 #include "carpd/bounds.h"
 #include "carpd/links.h"
+#include "carpd/neighbours.h"
 #include "carpd/options.h"
 #include "carpd/port.h"
 #include "carpd/transaction.h"
@@ -97,6 +98,8 @@ struct node_path {
 	struct node_neighbour neighbours[CARPD_NEIGHBOURS_MAX];
 	struct node_probe probe;
 	uint64_t sent, received, send_errors;
+	uint64_t floods; /* turns in which more came than is read in one */
+	bool is_paused;	 /* not read until the core has judged */
 };
 
 /* Jobs of one group on the executors. */
@@ -110,6 +113,8 @@ struct node_address_job {
 	uint32_t count;
 	struct addresses_entry *entries;
 	struct addresses_result outcome;
+	uint32_t neighbour_count; /* additions: next hops that are told to the kernel first */
+	struct neighbours_entry neighbours[NEIGHBOURS_MAX];
 };
 
 struct node_rules_job {
@@ -211,6 +216,7 @@ struct node {
 	struct election_actions *actions;
 	bool is_stepping;
 	mono_t judged_at; /* the last TIMER */
+	bool is_flooded;  /* a port is paused: judge soon */
 	unsigned int event_first, event_count;
 	struct election_event events[NODE_EVENTS_MAX];
 	struct evloop_timer core_timer, feed_timer, renew_timer;
@@ -274,6 +280,8 @@ const char *node_name_of(const struct node *node, uint8_t id); /* NULL: nobody *
 /* --- node_paths.c */
 int node_paths_open(struct node *node) __attribute__((warn_unused_result));
 void node_paths_close(struct node *node);
+/* node_paths_resume: ports that were paused in a flood are read again; after each judgement. */
+void node_paths_resume(struct node *node);
 void node_drain(struct node *node);
 void node_send(struct node *node, const struct election_action *action);
 void node_link_changed(void *context, uint32_t index, const struct links_entry *old);
@@ -320,6 +328,9 @@ void node_rules_spec_log(const struct rules_report *report);
 int health_open(struct node_path *path) __attribute__((warn_unused_result));
 void health_close(struct node_path *path);
 void health_start(struct node_path *path);
+/* health_ask_neighbours: where are the next hops of an interface path now? Answers go, like every
+ * neighbour's word, to health_heard(). */
+void health_ask_neighbours(struct node_path *path);
 void health_heard(struct node_path *path, const struct frame_neighbour *neighbour);
 
 /* --- liberal.c */

@@ -61,7 +61,8 @@ void node_guard_publish(struct node *node)
 	struct addresses_entry *at;
 	struct guard_table *table;
 
-	if (!node->guard || !node->is_started)
+	/* A guard that has fired is reading what it was told last. */
+	if (!node->guard || !node->is_started || guard_fired(node->guard))
 		return;
 	table = guard_edit(node->guard);
 	table->held_groups = 0;

@@ -92,6 +92,35 @@ static void node_packet(struct node_path *path, const struct port_packet *packet
 		node_learn(path, &advert, packet);
 }
 
+/* node_path_pause: more came in one turn than carpd reads in one. Input goes before everything else
+ * in the loop, so a flood would keep deadlines, the guard's feeding and operators waiting for ever:
+ * the port is left alone until the core has judged. What its buffer cannot hold the kernel drops.
+ */
+static void node_path_pause(struct node_path *path)
+{
+	path->floods++;
+	if (path->is_paused || !path->source)
+		return;
+	path->is_paused = true;
+	path->node->is_flooded = true;
+	(void)sd_event_source_set_enabled(path->source, SD_EVENT_OFF);
+	node_rearm(path->node);
+}
+
+void node_paths_resume(struct node *node)
+{
+	if (!node->is_flooded)
+		return;
+	node->is_flooded = false;
+	for (uint32_t i = 0; i < node->path_count; i++) {
+		struct node_path *path = &node->paths[i];
+
+		if (path->is_paused && path->source)
+			(void)sd_event_source_set_enabled(path->source, SD_EVENT_ON);
+		path->is_paused = false;
+	}
+}
+
 static void node_path_drain(struct node_path *path)
 {
 	struct node *node = path->node;
@@ -107,6 +136,8 @@ static void node_path_drain(struct node_path *path)
 			node_packet(path, &packet);
 		/* -ENETDOWN comes once; the link's own event tells the rest. */
 	}
+	if (path->port.fd >= 0)
+		node_path_pause(path);
 }
 
 void node_drain(struct node *node)

@@ -75,6 +75,7 @@ static void node_address_run(struct executor_job *base)
 		i++)
 		(void)!addresses_prepare_interface(config_ifname(
 			node->cfg, node->self, node->cfg->groups[job->group].interfaces[i].name));
+	neighbours_add(&node->addresses, job->neighbours, job->neighbour_count);
 	base->result =
 		addresses_add(&node->addresses, job->entries, job->count, deadline, &job->outcome);
 }
@@ -103,6 +104,29 @@ static void node_address_done(struct executor_job *base)
 	node_group_arm(group);
 }
 
+/* node_fill_neighbours: the next hops that the group's ports have heard. */
+static void node_fill_neighbours(struct node_group *group, struct node_address_job *job)
+{
+	job->neighbour_count = 0;
+	for (uint32_t i = 0; i < group->config->interface_count; i++) {
+		const struct node_path *path =
+			&group->node->paths[group->config->interfaces[i].path];
+		uint32_t ifindex = node_path_link(path)->ifindex;
+
+		for (unsigned int k = 0; ifindex != 0 && k < path->neighbour_count; k++) {
+			const struct frame_neighbour *neighbour = &path->neighbours[k].neighbour;
+			struct neighbours_entry *entry = &job->neighbours[job->neighbour_count];
+
+			if (job->neighbour_count == NEIGHBOURS_MAX)
+				return;
+			entry->ifindex = ifindex;
+			entry->address = neighbour->address;
+			memcpy(entry->mac, neighbour->mac, FRAME_MAC_BYTES);
+			job->neighbour_count++;
+		}
+	}
+}
+
 static enum transaction_start node_stage_addresses(
 	struct node_group *group, bool is_demotion, char error[static TRANSACTION_ERROR_MAX])
 {
@@ -118,6 +142,8 @@ static enum transaction_start node_stage_addresses(
 		return TRANSACTION_START_FAILED;
 	}
 	job->count = node_fill_addresses(group, job->entries);
+	if (!is_demotion)
+		node_fill_neighbours(group, job);
 	if (!executor_post(group->node->links_executor, &job->job))
 		CHECK(false);
 	return TRANSACTION_START_PENDING;
@@ -408,6 +434,11 @@ void node_promote(struct node *node, const struct election_action *action)
 	group->stage_alarm[0] = '\0';
 	/* The guard is armed before anything is done that it might have to undo. */
 	node_guard_publish(node);
+	/* A hand-over has time to ask its next hops where they are; the answers come while the
+	 * stages before `addresses` run. A dead master's successor uses what it has heard. */
+	if (action->node != 0)
+		for (uint32_t i = 0; i < group->config->interface_count; i++)
+			health_ask_neighbours(&node->paths[group->config->interfaces[i].path]);
 	if (!transaction_promote(&group->transaction, &cause, clock_now())) {
 		/* The core never asks twice; a demotion that still runs would be its own fault. */
 		log_errorx("group %s: a promotion while a transition is under way",

@@ -257,10 +257,11 @@ static json_t *status_paths(const struct node *node)
 		if (!path->is_used)
 			continue;
 		(void)json_array_append_new(list,
-			json_pack("{s:s, s:b, s:I, s:I, s:I}", "via", path->config->name, "up",
+			json_pack("{s:s, s:b, s:I, s:I, s:I, s:I}", "via", path->config->name, "up",
 				links_entry_alive(node_path_link(path)), "sent",
 				(json_int_t)path->sent, "received", (json_int_t)path->received,
-				"send_errors", (json_int_t)path->send_errors));
+				"send_errors", (json_int_t)path->send_errors, "floods",
+				(json_int_t)path->floods));
 	}
 	return list;
 }

@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -117,7 +118,9 @@ class Node:
             self.daemons[daemon] = subprocess.Popen(
                 ["ip", "netns", "exec", self.namespace, f"{BUILD}/{daemon}/{daemon}", "--config", self.config,
                  "--node", self.name, "--runtime-dir", self.runtime, "--state-dir", self.state_dir, *options],
-                stderr=log, stdout=log, stdin=subprocess.DEVNULL, env={**os.environ, **self.environment})
+                stderr=log, stdout=log, stdin=subprocess.DEVNULL, env={**os.environ, **self.environment},
+                # A test that is killed must not leave a real-time daemon behind (PR_SET_PDEATHSIG).
+                preexec_fn=lambda: LIBC.prctl(1, signal.SIGKILL))
         return self.daemons[daemon]
 
     def kill(self, daemon, number=9):

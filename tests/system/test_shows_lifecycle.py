@@ -60,6 +60,15 @@ class Lifecycle(unittest.TestCase):
             pair.fw1.start("syncd")
             lab.wait(lambda: pair.fw1.status()["sync"], 5, "syncd answers")
 
+    def test_next_hops_are_known_before_the_first_packet(self):
+        with lab.Pair() as pair:
+            # One broadcast question for the gateway: both firewalls hear who asks.
+            self.connections(pair, 1)
+            pair.fw2.run("ip", "neigh", "flush", "all")
+            self.assertEqual(pair.fw1.carpool("handover").returncode, 0)
+            known = pair.fw2.run("ip", "neigh", "show", "to", "10.1.0.10", "dev", "lan0").stdout
+            self.assertRegex(known, r"10\.1\.0\.10 lladdr [0-9a-f:]{17}", "the client's address, without a packet to it")
+
     def test_restart_of_either_daemon(self):
         with lab.Pair() as pair:
             connections = self.connections(pair, 10)
