@@ -347,11 +347,13 @@ int run_inside(void *context)
 		r = run_steps(&run);
 	if (r == 0)
 		r = run_observe(&run);
-	if (r == 0)
+	if (r == 0) {
 		document = run_judge(&run, realtime);
-	else
+	} else {
 		document = verdict_error(
 			run.options->scenario->name, run.why[0] ? run.why : strerror(-r), report);
+		run_collect(&run); /* what the daemons know may tell why */
+	}
 	run_save_json(&run, "", "result", document);
 	if (run.options->keep)
 		run_keep(&run);
