@@ -102,16 +102,23 @@ class Sockets(unittest.TestCase):
                     for _ in range(50):
                         line.hear()
 
+        def paths_alive():
+            return all(path["alive"] for path in self.fw2.peer()["paths"])
+
+        # Roles settle on the first path that is heard; the flood begins when all are.
+        lab.wait(paths_alive, 15, "every path is heard")
         threads = [threading.Thread(target=flood, args=(path,)) for path in self.control()]
         for thread in threads:
             thread.start()
-        start = time.monotonic()
-        while time.monotonic() - start < 2:
-            self.assertEqual(self.fw2.state(), "backup")
-            self.assertTrue(all(path["alive"] for path in self.fw2.peer()["paths"]), self.fw2.peer())
-        stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            start = time.monotonic()
+            while time.monotonic() - start < 2:
+                self.assertEqual(self.fw2.state(), "backup")
+                self.assertTrue(paths_alive(), self.fw2.peer())
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
 
     def test_readers_who_do_not_read(self):
         lines = []
