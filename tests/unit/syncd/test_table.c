@@ -46,6 +46,26 @@ static struct flow numbered(uint32_t number)
 	return flow;
 }
 
+/* expect_equal: by their encodings: padding between members is nobody's. */
+static void expect_equal(const struct flow *a, const struct flow *b)
+{
+	const struct flow *flows[2] = {a, b};
+	uint8_t bytes[2][1024] = {0};
+
+	for (int i = 0; i < 2; i++) {
+		struct wbuf w = wbuf_init(bytes[i], sizeof(bytes[i]));
+
+		flow_encode(&w, flows[i]);
+		flow_stamp_encode(&w, &flows[i]->stamp);
+		wbuf_be32(&w, flows[i]->timeout_s);
+		wbuf_be32(&w, flows[i]->id);
+		wbuf_be32(&w, flows[i]->group_tag);
+		wbuf_be32(&w, flows[i]->has);
+		assert_false(w.failed);
+	}
+	assert_memory_equal(bytes[0], bytes[1], sizeof(bytes[0]));
+}
+
 static void test_against_a_model(void **state)
 {
 	void *memory;
@@ -71,7 +91,7 @@ static void test_against_a_model(void **state)
 			}
 		} else if (random_next() % 2) {
 			table_load(t, found, 50, &back);
-			assert_memory_equal(&back, &flow, sizeof(back));
+			expect_equal(&back, &flow);
 			table_remove(t, found);
 			slots[number] = TABLE_NONE;
 			count--;
