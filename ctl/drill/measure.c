@@ -13,11 +13,15 @@
 void measure_udp(struct measure *measure, const struct probes *probes)
 {
 	size_t count;
+	size_t first = 0;
 	const struct outage_sample *samples = udp_samples(probes->udp, &count);
 
 	measure->period_ns = udp_period_ns(probes->udp);
 	measure->duplicate_count = udp_duplicate_count(probes->udp);
-	outage_measure(samples, count, measure->period_ns, &measure->udp);
+	/* What a starved machine lost while the tables were filled is not the fault's doing. */
+	while (first < count && samples[first].sent_at < measure->probes_from_at)
+		first++;
+	outage_measure(samples + first, count - first, measure->period_ns, &measure->udp);
 }
 
 /* One segment of the group: who answered for its address, and for how long two did. */

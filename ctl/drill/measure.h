@@ -17,7 +17,8 @@ struct measure {
 	int old_master; /* node indexes; CLUSTER_NOBODY */
 	int new_master;
 	int64_t fault_at;
-	int64_t fault_done_at; /* when the last step had returned (a hand-over's duration) */
+	int64_t probes_from_at; /* probes sent earlier do not count; 0: all do */
+	int64_t fault_done_at;	/* when the last step had returned (a hand-over's duration) */
 	struct outage udp;
 	uint64_t duplicate_count;
 	int64_t period_ns;

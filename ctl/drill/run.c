@@ -14,6 +14,7 @@
 
 #define RUN_GOOD_MS	 1000 /* so long must everything go well before the fault */
 #define RUN_GOOD_WAIT_MS 20000
+#define RUN_BEFORE_MS	 500   /* probes count from here before the fault: all was well then */
 #define RUN_COPY_WAIT_MS 30000 /* and 1 ms for each FLOWS_PER_MS more */
 #define RUN_FLOWS_PER_MS 10
 #define RUN_FLOWS_SPARE	 1000 /* for the probes, and for others' */
@@ -215,8 +216,10 @@ static int run_steps(struct run *run)
 		r = run_step(run, step, &at);
 		if (r < 0)
 			return r;
-		if (run->measure.fault_at == 0)
+		if (run->measure.fault_at == 0) {
 			run->measure.fault_at = at;
+			run->measure.probes_from_at = at - RUN_BEFORE_MS * TICK_NS_PER_MS;
+		}
 	}
 	run->measure.fault_done_at = tick_now();
 	return 0;
