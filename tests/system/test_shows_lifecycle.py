@@ -92,6 +92,7 @@ class Lifecycle(unittest.TestCase):
     def test_sigterm_of_the_master_loses_nothing(self):
         with lab.Pair() as pair:
             connections = self.connections(pair, 3)
+            lab.wait(lambda: len(self.flows(pair.fw2)) == 3, 5, "the standby has the flows")
             with lab.Probe(pair) as probe:
                 probe.mark()
                 self.assertEqual(pair.fw1.end("carpd"), 0)
@@ -140,6 +141,8 @@ class Lifecycle(unittest.TestCase):
             with self.subTest(daemons), lab.Pair() as pair:
                 connections = self.connections(pair, 3)
                 self.expect_alive(connections)
+                # What is younger than the lag dies with its node, by design: the claim is about flows that arrived.
+                lab.wait(lambda: len(self.flows(pair.fw2)) == 3, 5, "the standby has the flows")
                 for daemon in daemons:
                     pair.fw1.kill(daemon, signal.SIGKILL)
                 start = time.monotonic()
