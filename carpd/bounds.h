@@ -44,6 +44,7 @@
 
 /* Neighbours of an interface that are remembered for its own test and for a promotion. */
 #define CARPD_NEIGHBOURS_MAX 8u
+#define CARPD_GATEWAYS_MAX   8u /* of one interface's routes, likewise */
 
 /* Hand-over at SIGTERM, then the process withdraws by itself. */
 #define CARPD_STOP_HANDOVER_MS 5000

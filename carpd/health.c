@@ -2,9 +2,14 @@
  *
  * The core asks when a group interface is silent while its peer lives elsewhere. Carrier is known
  * already; here three ARP or neighbour solicitations, 50 ms apart, go to each target: the config's
- * `probe` addresses, else the neighbours last seen on the interface. One answer, or anything at all
- * that the interface received meanwhile, and it has passed. An interface where nobody was ever seen
- * and nobody is to be asked cannot be tested: it passes as long as it has carrier. */
+ * `probe` addresses, else the gateways of the routes through the interface, and the neighbours last
+ * seen on it. One answer, or anything at all that the interface received meanwhile, and it has
+ * passed. An interface where nobody was ever seen and nobody is to be asked cannot be tested: it
+ * passes as long as it has carrier.
+ *
+ * The gateways are read when a test begins, by the executor that may also wait for a disk: the
+ * address changes of a promotion must not queue behind the walk over a large route table. A test
+ * does not wait for it longer than HEALTH_GATEWAYS_MS: then the gateways of the last one do. */
 #include "carpd/node.h"
 
 #include "common/check.h"
@@ -14,8 +19,10 @@
 #include <linux/if_ether.h>
 #include <string.h>
 
-#define HEALTH_ROUNDS	  3u
-#define HEALTH_SPACING_MS 50
+#define HEALTH_ROUNDS	   3u
+#define HEALTH_SPACING_MS  50
+#define HEALTH_GATEWAYS_MS 10
+#define HEALTH_READ_MS	   2000
 
 static void health_report(struct node_path *path, bool passed, const char *why)
 {
@@ -37,7 +44,11 @@ static void health_targets(struct node_path *path)
 	probe->target_count = 0;
 	for (uint8_t i = 0; i < interface->probe_count; i++)
 		probe->targets[probe->target_count++] = interface->probes[i];
-	for (unsigned int i = 0; interface->probe_count == 0 && i < path->neighbour_count; i++)
+	if (interface->probe_count > 0)
+		return;
+	for (uint32_t i = 0; i < path->gateways.count; i++)
+		probe->targets[probe->target_count++] = path->gateways.list[i];
+	for (unsigned int i = 0; i < path->neighbour_count; i++)
 		probe->targets[probe->target_count++] = path->neighbours[i].neighbour.address;
 }
 
@@ -84,6 +95,8 @@ static void health_judge(struct node_path *path)
 		health_report(path, true, probe->answered ? "a neighbour answered" : "it receives");
 		return;
 	}
+	if (probe->round == 0 && path->config->kind == CONFIG_PATH_INTERFACE)
+		health_targets(path);
 	if (probe->round == HEALTH_ROUNDS) {
 		health_report(path, false, "nothing received, and no probe answered");
 		return;
@@ -102,9 +115,48 @@ static void on_probe(void *context)
 	health_judge(context);
 }
 
+/* --- gateways ---------------------------------------------------------------------------------
+ */
+
+static void health_gateways_run(struct executor_job *base)
+{
+	struct node_gateways_job *job = (struct node_gateways_job *)(void *)base;
+
+	base->result = gateways_read(&job->path->node->routes, job->ifindex,
+		mono_add(clock_now(), dur_ms(HEALTH_READ_MS)), &job->found);
+}
+
+static void health_gateways_done(struct executor_job *base)
+{
+	struct node_gateways_job *job = (struct node_gateways_job *)(void *)base;
+	struct node_path *path = job->path;
+
+	if (base->result < 0)
+		log_warnx("%s: reading routes: %s", path->config->name, strerror(-base->result));
+	else
+		path->gateways = job->found;
+	if (path->probe.is_running && path->probe.round == 0)
+		evloop_timer_set(&path->probe.timer, clock_now());
+}
+
+/* health_gateways_ask: true when an answer will come. */
+static bool health_gateways_ask(struct node_path *path)
+{
+	struct node_gateways_job *job = &path->gateways_job;
+
+	if (path->config->kind != CONFIG_PATH_INTERFACE ||
+		path->config->interface->probe_count > 0 || executor_job_busy(&job->job))
+		return false;
+	job->ifindex = node_path_link(path)->ifindex;
+	return job->ifindex != 0 && executor_post(path->node->disk_executor, &job->job);
+}
+
+/* --- the test --------------------------------------------------------------------------------- */
+
 void health_start(struct node_path *path)
 {
 	struct node_probe *probe = &path->probe;
+	mono_t now = clock_now();
 
 	if (!path->is_used || probe->is_running)
 		return;
@@ -113,12 +165,10 @@ void health_start(struct node_path *path)
 	probe->answered = false;
 	probe->received_before = 0;
 	(void)!links_received(node_path_link(path)->name, &probe->received_before);
-	if (path->config->kind == CONFIG_PATH_SYNC)
-		probe->target_count = 0;
-	else
-		health_targets(path);
+	probe->target_count = 0;
 	/* From the loop, never from within the step that asked. */
-	evloop_timer_set(&probe->timer, clock_now());
+	evloop_timer_set(&probe->timer,
+		health_gateways_ask(path) ? mono_add(now, dur_ms(HEALTH_GATEWAYS_MS)) : now);
 }
 
 void health_ask_neighbours(struct node_path *path)
@@ -126,6 +176,7 @@ void health_ask_neighbours(struct node_path *path)
 	if (!path->is_used || path->port.fd < 0 || !links_entry_alive(node_path_link(path)))
 		return;
 	health_ask(path, path->config->interface->probes, path->config->interface->probe_count);
+	health_ask(path, path->gateways.list, path->gateways.count);
 	for (unsigned int i = 0; i < path->neighbour_count; i++)
 		health_ask(path, &path->neighbours[i].neighbour.address, 1);
 }
@@ -155,6 +206,10 @@ void health_heard(struct node_path *path, const struct frame_neighbour *neighbou
 
 int health_open(struct node_path *path)
 {
+	path->gateways_job = (struct node_gateways_job){
+		.job = {.run = health_gateways_run, .done = health_gateways_done},
+		.path = path,
+	};
 	return evloop_timer_open(
 		&path->probe.timer, path->node->event, EVLOOP_PRIORITY_DEADLINE, on_probe, path);
 }

@@ -379,6 +379,7 @@ void node_close(struct node *node)
 	json_decref(node->terms);
 	json_decref(node->maintenance);
 	addresses_close(&node->addresses);
+	nl_close(&node->routes);
 	evloop_timer_close(&node->core_timer);
 	evloop_timer_close(&node->feed_timer);
 	evloop_timer_close(&node->renew_timer);

@@ -19,6 +19,7 @@
 #include "carpd/core/election.h"
 #include "carpd/executor.h"
 #include "carpd/frame.h"
+#include "carpd/gateways.h"
 #include "carpd/guard.h"
 #include "carpd/handlers.h"
 #include "carpd/helper.h"
@@ -38,7 +39,7 @@
 #define NODE_PRIORITY	     50	  /* SCHED_FIFO; kernel threads for interrupts stand at 50, too */
 #define NODE_EVENTS_MAX	     64u  /* for the core, while it is stepping */
 #define NODE_RULES_BLAME_MAX 128u /* of rules_switch_blame() */
-#define NODE_PROBE_TARGETS   (CONFIG_PROBES_MAX + CARPD_NEIGHBOURS_MAX)
+#define NODE_PROBE_TARGETS   (CONFIG_PROBES_MAX + CARPD_GATEWAYS_MAX + CARPD_NEIGHBOURS_MAX)
 #define NODE_PEER_MAC_MAX_MS                                                                       \
 	3000 /* a peer that was silent for longer may have another card now                        \
 	      */
@@ -50,6 +51,14 @@ struct reload;
 struct node_neighbour {
 	struct frame_neighbour neighbour;
 	mono_t seen_at;
+};
+
+/* Reading the gateways of an interface's routes: the walk over a large table is not the loop's. */
+struct node_gateways_job {
+	struct executor_job job;
+	struct node_path *path;
+	uint32_t ifindex;
+	struct gateways found;
 };
 
 /* The interface's own test, while it runs. */
@@ -97,6 +106,8 @@ struct node_path {
 	unsigned int neighbour_count;
 	struct node_neighbour neighbours[CARPD_NEIGHBOURS_MAX];
 	struct node_probe probe;
+	struct node_gateways_job gateways_job;
+	struct gateways gateways; /* as of the last test or the start */
 	uint64_t sent, received, send_errors;
 	uint64_t floods; /* turns in which more came than is read in one */
 	bool is_paused;	 /* not read until the core has judged */
@@ -210,6 +221,7 @@ struct node {
 	struct guard *guard;
 	struct links *links;
 	struct addresses_nl addresses; /* the links executor's alone */
+	struct nl routes;	       /* the disk executor's alone: gateways are read there */
 	struct advert_keys keys;
 
 	struct election *core;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define NODE_DROP_LOG_MS 1000
+#define NODE_GATEWAYS_MS 500 /* at the start, for one interface */
 
 const struct links_entry *node_path_link(const struct node_path *path)
 {
@@ -453,6 +454,11 @@ static int node_path_start(struct node_path *path)
 	else
 		r = port_open(
 			&path->port, link->ifindex, link->is_sync ? &link->sync_address : NULL);
+	/* A first look, for the hand-over that asks its next hops before the first test. */
+	if (r == 0 && link->ifindex != 0 && !link->is_sync &&
+		gateways_read(&path->node->routes, link->ifindex,
+			mono_add(clock_now(), dur_ms(NODE_GATEWAYS_MS)), &path->gateways) < 0)
+		log_info("%s: its routes cannot be read yet", path->config->name);
 	if (r < 0) {
 		log_errorx("%s: packet socket: %s", path->config->name, strerror(-r));
 		return r;
@@ -471,6 +477,8 @@ int node_paths_open(struct node *node)
 	};
 	int r = links_open(&node->links, &options);
 
+	if (r == 0)
+		r = gateways_open(&node->routes);
 	for (uint32_t i = 0; r == 0 && i < node->cfg->path_count; i++)
 		r = node_path_open(node, i);
 	if (r == 0)
