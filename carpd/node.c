@@ -93,6 +93,16 @@ static void on_core_deadline(void *context)
 	node_guard_feed(node);
 }
 
+void node_answer(struct node *node)
+{
+	mono_t floor = mono_add(node->judged_at, dur_us(CARPD_JUDGE_PAUSE_US));
+
+	/* Sooner than the floor the timer does it, which node_rearm() has set. */
+	if (node->is_started && !node->is_stepping && election_asked(node->core) &&
+		mono_reached(clock_now(), floor))
+		on_core_deadline(node);
+}
+
 static void on_feed(void *context)
 {
 	struct node *node = context;

@@ -271,6 +271,8 @@ void node_close(struct node *node);
 
 /* node_event: one event for the core; while it is stepping, after that. `now` is filled in. */
 void node_event(struct node *node, struct election_event *event);
+/* node_answer: a question has come in: judged at once, before anything else in the loop. */
+void node_answer(struct node *node);
 void node_rearm(struct node *node);
 
 /* --- node_core.c */

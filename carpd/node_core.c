@@ -81,6 +81,8 @@ static void node_core_config(const struct node *node, struct election_config *co
 	config->startup_hold =
 		cfg->election.startup_hold_auto ? DUR_ZERO : cfg->election.startup_hold;
 	config->settle = cfg->election.settle;
+	config->confirm_questions = config_confirm_questions(cfg);
+	config->confirm_spacing = cfg->election.confirm.spacing;
 	config->key_count = node->keys.count;
 	memcpy(config->keys, node->keys.ids, sizeof(config->keys));
 	node_core_maintenance(node, config);

@@ -161,6 +161,7 @@ static int on_packets(sd_event_source *source, int fd, uint32_t revents, void *c
 	node_drain(path->node);
 	if (!path->node->is_started)
 		node_path_drain(path);
+	node_answer(path->node);
 	return 0;
 }
 

@@ -340,6 +340,8 @@ static void reload_adopt(struct reload *reload)
 	handlers_reconfigure(node->handlers, node->cfg);
 	event.reload.preempt = node->cfg->election.preempt;
 	event.reload.settle = node->cfg->election.settle;
+	event.reload.confirm_questions = config_confirm_questions(node->cfg);
+	event.reload.confirm_spacing = node->cfg->election.confirm.spacing;
 	node_event(node, &event);
 	for (uint32_t i = 0; i < node->group_count; i++)
 		node_fingerprints(node, (uint8_t)i);

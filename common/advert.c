@@ -49,6 +49,11 @@ static size_t advert_length(size_t key_count, size_t peer_count, size_t path_cou
 	return ADVERT_BYTES_MIN + 4 * key_count + peer_count + 6 * path_count;
 }
 
+size_t advert_size(const struct advert *advert)
+{
+	return advert_length(advert->key_count, advert->peer_count, advert->path_count);
+}
+
 /* advert_values_check: the ranges that both sides insist on. */
 static bool advert_values_check(const struct advert *advert)
 {

@@ -197,6 +197,9 @@ enum crypto_result advert_keys_init(struct advert_keys *keys, const struct keyri
 	__attribute__((warn_unused_result));
 void advert_keys_fini(struct advert_keys *keys);
 
+/* advert_size: the length of the encoded advert, tag included. */
+size_t advert_size(const struct advert *advert);
+
 /* advert_encode: every byte but the tag, which is left zero. Returns the whole length, tag
  * included, or 0 when a field is out of range or the buffer too small. Pure. */
 size_t advert_encode(const struct advert *advert, uint8_t *ret_bytes, size_t size_bytes)

@@ -151,6 +151,11 @@ dur_t config_startup_hold(
 	return dur_max(dur_s(1), dur_mul(config_master_down(cfg, group, node), 2));
 }
 
+uint8_t config_confirm_questions(const struct config *cfg)
+{
+	return cfg->election.confirm.enabled ? cfg->election.confirm.questions : 0;
+}
+
 const char *config_phase_name(enum config_phase phase)
 {
 	CHECK(phase < CONFIG_PHASE_COUNT);

@@ -89,8 +89,10 @@ struct config_node {
 	struct config_pos pos;
 };
 
+#define CONFIG_CONFIRM_ADVBASE_MIN_US 5000
+
 struct config_confirm {
-	bool enabled; /* not yet: always false */
+	bool enabled;
 	uint8_t questions;
 	dur_t spacing;
 };
@@ -279,6 +281,9 @@ dur_t config_master_down(
 /* config_startup_hold: as written, or auto: max(1 s, 2 * config_master_down()). */
 dur_t config_startup_hold(
 	const struct config *cfg, const struct config_group *group, const struct config_node *node);
+
+/* config_confirm_questions: of rapid confirmation; 0 when it is off. */
+uint8_t config_confirm_questions(const struct config *cfg);
 
 const char *config_phase_name(enum config_phase phase);
 const char *config_sync_mode_name(enum config_sync_mode mode);

@@ -138,6 +138,20 @@ static void diff_nodes(struct diff *diff)
 			tell(diff, CONFIG_CHANGE_NODE, NULL, "node %s added", b->nodes[n].name);
 }
 
+static void diff_confirm(
+	struct diff *diff, const struct config_confirm *a, const struct config_confirm *b)
+{
+	if (a->enabled != b->enabled) {
+		tell(diff, CONFIG_CHANGE_ELECTION, NULL, "confirm: %s",
+			b->enabled ? "off -> on" : "on -> off");
+	} else if (a->enabled) {
+		compare_number(diff, CONFIG_CHANGE_ELECTION, NULL, "confirm questions",
+			a->questions, b->questions);
+		compare_duration(
+			diff, CONFIG_CHANGE_ELECTION, "confirm spacing", a->spacing, b->spacing);
+	}
+}
+
 static void diff_election(struct diff *diff)
 {
 	const struct config_election *a = &diff->old_cfg->election, *b = &diff->new_cfg->election;
@@ -158,6 +172,7 @@ static void diff_election(struct diff *diff)
 	if (a->preempt != b->preempt)
 		tell(diff, CONFIG_CHANGE_ELECTION, NULL, "preempt: %s",
 			b->preempt ? "false -> true" : "true -> false");
+	diff_confirm(diff, &a->confirm, &b->confirm);
 	compare_duration(diff, CONFIG_CHANGE_ELECTION, "deadline before", old_deadlines->before,
 		new_deadlines->before);
 	compare_duration(diff, CONFIG_CHANGE_ELECTION, "deadline state", old_deadlines->state,

@@ -111,6 +111,10 @@ static void write_election(struct config_text *out, const struct config *cfg)
 		election->startup_hold_auto ? dur_us(-1) : election->startup_hold);
 	write_duration(out, "settle", election->settle);
 	config_text_printf(out, "confirm\t%d\n", election->confirm.enabled);
+	if (election->confirm.enabled) {
+		config_text_printf(out, "questions\t%u\n", election->confirm.questions);
+		write_duration(out, "spacing", election->confirm.spacing);
+	}
 	write_duration(out, "before", cfg->deadlines.before);
 	write_duration(out, "state", cfg->deadlines.state);
 	write_duration(out, "rules", cfg->deadlines.rules);

@@ -275,16 +275,41 @@ static void take_startup_hold(
 		election->startup_hold_auto = false;
 }
 
+#define CONFIRM(field) CONFIG_SHAPE_FIELD(struct config_confirm, field)
+
+static const struct config_shape_key confirm_keys[] = {
+	{"questions", CONFIG_SHAPE_NUMBER, false, CONFIRM(questions), .min = 1, .max = 20,
+		.fallback = 5, .fallback_text = "5, where it is on",
+		.meaning = "How many questions a master leaves unanswered, on every path, before "
+			   "it counts as dead."},
+	{"spacing", CONFIG_SHAPE_DURATION, false, CONFIRM(spacing), .min = 1 * MS, .max = 1 * S,
+		.fallback = 1 * MS, .fallback_text = "1ms, where it is on",
+		.meaning = "Between two questions, and after the last one. All of them together "
+			   "are how long a master may be stalled."},
+};
+
+static const struct config_shape confirm_shape = {
+	"election.confirm", ARRAY_LEN(confirm_keys), confirm_keys};
+
 static void take_confirm(
 	struct config_parser *parser, void *object, const struct config_tree_node *value)
 {
-	(void)object;
+	struct config_election *election = object;
+
+	election->confirm.enabled = false;
 	if (value->kind == CONFIG_TREE_SCALAR && strcmp(value->text, "off") == 0)
 		return;
-	if (value->kind == CONFIG_TREE_MAPPING)
-		config_shape_later(parser, value, "rapid confirmation", "off");
-	else
-		config_shape_kind(parser, value, CONFIG_TREE_MAPPING, "off");
+	if (value->kind != CONFIG_TREE_MAPPING) {
+		config_shape_kind(
+			parser, value, CONFIG_TREE_MAPPING, "off, or questions and spacing");
+		return;
+	}
+	config_shape_read(parser, &confirm_shape, &election->confirm, value);
+	election->confirm.enabled = true;
+	/* advbase stands before this key in the table, so it has been read. */
+	if (election->advbase.us < CONFIG_CONFIRM_ADVBASE_MIN_US)
+		config_shape_error(parser, value,
+			"rapid confirmation needs an advbase of 5ms or more; allowed: off");
 }
 
 #define ELECTION(field) CONFIG_SHAPE_FIELD(struct config_election, field)
@@ -314,9 +339,10 @@ static const struct config_shape_key election_keys[] = {
 		.fallback = 1 * S,
 		.meaning = "How long a difference of health must last before it moves a group (not "
 			   "for demotions of 100 and more)."},
-	{"confirm", CONFIG_SHAPE_OTHER, false, .take = take_confirm, .type_text = "word",
-		.fallback_text = "off", .range_text = "off (others: not yet built)",
-		.meaning = "Rapid confirmation of a master's death."},
+	{"confirm", CONFIG_SHAPE_OTHER, false, .take = take_confirm, .type_text = "mapping or word",
+		.fallback_text = "off", .range_text = "off, or see below (advbase 5ms and more)",
+		.meaning = "Rapid confirmation: a backup that misses one advert asks the master "
+			   "instead of waiting for more silence."},
 };
 
 static const struct config_shape election_shape = {
@@ -581,6 +607,7 @@ const struct config_shape *const config_parse_shapes[] = {
 	&file_shape,
 	&node_shape,
 	&election_shape,
+	&confirm_shape,
 	&promotion_shape,
 	&deadlines_shape,
 	&config_parse_group_shape,
@@ -607,6 +634,7 @@ static bool read_tree(struct config_parser *parser, const char *text, size_t siz
 	if (!tree)
 		return false;
 	config_shape_defaults(&election_shape, &cfg->election);
+	config_shape_defaults(&confirm_shape, &cfg->election.confirm);
 	config_shape_defaults(&deadlines_shape, &cfg->deadlines);
 	config_shape_defaults(&sync_shape, &cfg->sync);
 	cfg->election.startup_hold_auto = true;

@@ -137,6 +137,19 @@ static void render_nodes(struct writer *writer, const struct config *cfg)
 	close_mapping(writer);
 }
 
+static void render_confirm(struct writer *writer, const struct config_confirm *confirm)
+{
+	if (!confirm->enabled) {
+		pair(writer, "confirm", "off");
+		return;
+	}
+	word(writer, "confirm");
+	open_mapping(writer, true);
+	pair_number(writer, "questions", confirm->questions);
+	pair_duration(writer, "spacing", confirm->spacing);
+	close_mapping(writer);
+}
+
 static void render_election(struct writer *writer, const struct config *cfg)
 {
 	const struct config_election *election = &cfg->election;
@@ -153,7 +166,7 @@ static void render_election(struct writer *writer, const struct config *cfg)
 	else
 		pair_duration(writer, "startup_hold", election->startup_hold);
 	pair_duration(writer, "settle", election->settle);
-	pair(writer, "confirm", "off");
+	render_confirm(writer, &election->confirm);
 	close_mapping(writer);
 	word(writer, "promotion");
 	open_mapping(writer, false);

@@ -367,9 +367,9 @@ char *config_shape_fallback(
 		word = "required";
 	else if (key->type == CONFIG_SHAPE_BOOL)
 		word = key->fallback ? "true" : "false";
-	else if (key->type == CONFIG_SHAPE_DURATION)
+	else if (key->type == CONFIG_SHAPE_DURATION && !key->fallback_text)
 		word = config_value_render_duration(dur_us(key->fallback), duration);
-	if (key->type == CONFIG_SHAPE_NUMBER && !key->required)
+	if (key->type == CONFIG_SHAPE_NUMBER && !key->required && !key->fallback_text)
 		snprintf(text, CONFIG_SHAPE_RANGE_MAX, "%lld", (long long)key->fallback);
 	else
 		snprintf(text, CONFIG_SHAPE_RANGE_MAX, "%s", word);

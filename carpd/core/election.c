@@ -146,6 +146,8 @@ static void election_step_timer(struct election *e, const struct election_event 
 	operator_judge_node(e);
 	for (uint8_t group = 0; group < e->config.group_count; group++)
 		send_judge(e, group);
+	for (uint8_t group = 0; group < e->config.group_count; group++)
+		send_questions(e, group, event->random);
 	send_answers(e, event->random);
 }
 
@@ -227,6 +229,8 @@ static void election_step_dispatch(struct election *e, const struct election_eve
 	case ELECTION_EVENT_RELOAD:
 		e->config.preempt = event->reload.preempt;
 		e->config.settle = event->reload.settle;
+		e->config.confirm_questions = event->reload.confirm_questions;
+		e->config.confirm_spacing = event->reload.confirm_spacing;
 		election_step_groups(e, event);
 		return;
 	case ELECTION_EVENT_READINESS:
@@ -268,6 +272,11 @@ void election_step(
 	election_step_dispatch(e, event);
 	e->stepped_at = e->now;
 	e->out = NULL;
+}
+
+bool election_asked(const struct election *e)
+{
+	return e->echo_count > 0;
 }
 
 mono_t election_next_deadline(const struct election *e)

@@ -13,8 +13,9 @@
  *
  * Files: peers.c (epochs, challenges, liveness), order.c (who is better), timers.c (formulas),
  * group.c (the state machine; the one writer of `state`), handover.c, dual.c (two masters),
- * stalls.c (late clocks), demotion.c, paths.c (a silent path, PATH_SPLIT), operator.c (commands),
- * send.c (adverts), trace.c (fact -> decision), election.c (the door). */
+ * stalls.c (late clocks), confirm.c (questions after a missed advert), demotion.c, paths.c (a
+ * silent path, PATH_SPLIT), operator.c (commands), send.c (adverts), trace.c (fact -> decision),
+ * election.c (the door). */
 #ifndef CARPD_CORE_ELECTION_H
 #define CARPD_CORE_ELECTION_H
 
@@ -79,6 +80,8 @@ struct election_event {
 	struct {
 		bool preempt;
 		dur_t settle;
+		uint8_t confirm_questions;
+		dur_t confirm_spacing;
 	} reload;
 };
 
@@ -143,6 +146,7 @@ struct election_action {
 	uint64_t counter; /* SEND, all below too */
 	uint8_t challenge_to;
 	uint8_t echo_to;
+	uint16_t size_bytes; /* with echo_to: of the question */
 	uint8_t echo[ADVERT_CHALLENGE_BYTES];
 };
 
@@ -181,6 +185,10 @@ void election_step(
 /* election_next_deadline: when to step with TIMER at the latest; `now` of the last step when
  * something waits. */
 mono_t election_next_deadline(const struct election *e);
+
+/* election_asked: a question waits for its answer: step with TIMER at once, outside every rhythm.
+ */
+bool election_asked(const struct election *e);
 
 /* election_advert: the advert of a SEND action; call it before the next step. */
 void election_advert(

@@ -1,6 +1,7 @@
 #include "carpd/core/group.h"
 
 #include "carpd/core/backup.h"
+#include "carpd/core/confirm.h"
 #include "carpd/core/demotion.h"
 #include "carpd/core/dual.h"
 #include "carpd/core/election_internal.h"
@@ -464,6 +465,7 @@ void group_judge(struct election *e, uint8_t group)
 	if (g->state == GROUP_STATE_BACKUP || g->state == GROUP_STATE_MAINTENANCE ||
 		g->state == GROUP_STATE_FAULT)
 		group_judge_rest(e, group);
+	confirm_judge(e, group);
 	if (g->state == GROUP_STATE_BACKUP)
 		backup_judge(e, group);
 	else

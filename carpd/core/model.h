@@ -18,7 +18,7 @@
 #define MODEL_LANES_MAX	     (LIMIT_INTERFACES + LIMIT_SYNC_LINKS * LIMIT_GROUPS)
 #define MODEL_GROUP_PATHS    LIMIT_PATHS
 #define MODEL_DEMOTIONS_MAX  16u
-#define MODEL_ECHOES_MAX     16u
+#define MODEL_ECHOES_MAX     64u
 #define MODEL_REQUESTS_MAX   4u
 #define MODEL_FLAPS_MAX	     3u
 #define MODEL_NOT_READY	     30u  /* what "not ready" adds to the demotion */
@@ -80,6 +80,8 @@ struct election_config {
 	bool preempt;
 	dur_t startup_hold; /* 0 = auto */
 	dur_t settle;
+	uint8_t confirm_questions; /* 0 = off */
+	dur_t confirm_spacing;
 	uint8_t key_count; /* [0] signs */
 	uint32_t keys[KEYRING_KEYS_MAX];
 	bool maintenance; /* persisted from an earlier life */
@@ -123,8 +125,10 @@ struct model_view {
 	uint8_t answer_node, answer;
 	uint32_t answer_nonce;
 	uint64_t rules_fingerprint, config_fingerprint, address_fingerprint;
-	uint8_t hears; /* bit per own peer index, on any path; bit 7: hears this node */
-	bool closed;   /* resigned with the last counter: this epoch says no more */
+	uint8_t hears;	/* bit per own peer index, on any path; bit 7: hears this node */
+	bool closed;	/* resigned with the last counter: this epoch says no more */
+	bool confirmed; /* dead since confirmed_at: it left every question unanswered */
+	mono_t confirmed_at;
 };
 
 struct model_peer {
@@ -132,7 +136,6 @@ struct model_peer {
 	uint64_t epoch; /* the proven one */
 	bool challenge_open;
 	uint8_t challenge[ADVERT_CHALLENGE_BYTES];
-	mono_t challenge_at;
 	uint8_t key_count;
 	uint32_t keys[KEYRING_KEYS_MAX];
 	struct model_lane lanes[MODEL_LANES_MAX];
@@ -157,6 +160,21 @@ struct model_port {
 	bool probed;  /* in this episode; probed_at says when last */
 	mono_t probed_at;
 	mono_t failed_at;
+};
+
+/* Questions to a master that missed an advert (confirm.h). */
+struct model_confirm {
+	bool active;
+	uint8_t peer;  /* the master that is asked, or tested */
+	uint8_t asked; /* questions sent since the miss */
+	bool send;     /* one is to be sent in this TIMER */
+	mono_t asked_at;
+	/* How soon it answers when nothing is wrong. */
+	bool testing;
+	mono_t tested_at;
+	bool answered;
+	mono_t answered_at;
+	dur_t answer_time; /* the longest, fading */
 };
 
 /* A hand-over that this node, as master, has started. */
@@ -210,6 +228,7 @@ struct model_group {
 	uint8_t hold_prolonged;
 
 	/* As backup: when a takeover is due, were nobody heard any more. */
+	struct model_confirm confirm;
 	mono_t vacant_at; /* base of the wait when no live holder is known */
 	enum reason vacant_reason;
 	mono_t wants_since;
@@ -276,6 +295,7 @@ struct model_group {
 struct model_echo {
 	uint8_t peer;
 	uint16_t lane;
+	uint16_t size_bytes; /* of the question: the answer is not larger */
 	uint8_t bytes[ADVERT_CHALLENGE_BYTES];
 };
 

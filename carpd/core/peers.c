@@ -1,5 +1,6 @@
 #include "carpd/core/peers.h"
 
+#include "carpd/core/confirm.h"
 #include "carpd/core/election_internal.h"
 #include "carpd/core/group.h"
 #include "carpd/core/timers.h"
@@ -36,6 +37,8 @@ mono_t peers_dead_at(const struct election *e, uint8_t group, uint8_t peer)
 
 	if (!view->known || view->closed)
 		return MONO_ZERO;
+	if (view->confirmed)
+		return view->confirmed_at;
 	return mono_add(view->heard_at, peers_silence(e, group, peer));
 }
 
@@ -65,7 +68,7 @@ bool peers_lane_alive(const struct election *e, uint16_t lane, uint8_t peer)
 	const struct model_lane *l = &e->peers[peer].lanes[lane];
 	const struct model_view *view = &e->peers[peer].views[group];
 
-	return l->heard && view->known && !view->closed &&
+	return l->heard && view->known && !view->closed && !view->confirmed &&
 	       e->now.us < mono_add(l->heard_at, peers_silence(e, group, peer)).us;
 }
 
@@ -226,10 +229,15 @@ static void peers_receive_content(
 	view->rules_fingerprint = packet->rules_fingerprint;
 	view->config_fingerprint = packet->config_fingerprint;
 	view->address_fingerprint = packet->address_fingerprint;
-	view->hears = peers_receive_hears(e, group, peer, packet);
+	/* Every node has keys, peers and paths: an answer that had no room for them leaves out what
+	 * this node knows (send_fit()). */
+	if (packet->peer_count > 0)
+		view->hears = peers_receive_hears(e, group, peer, packet);
 	view->closed = packet->counter == REPLAY_COUNTER_LAST;
 	if (packet->term.number > e->groups[group].term_seen)
 		e->groups[group].term_seen = packet->term.number;
+	if (packet->key_count == 0)
+		return;
 	e->peers[peer].key_count = packet->key_count;
 	memcpy(e->peers[peer].keys, packet->keys, sizeof(packet->keys));
 }
@@ -258,6 +266,7 @@ static void peers_receive_take(
 	l->heard = true;
 	l->heard_at = e->now;
 	view->heard_at = e->now;
+	view->confirmed = false;
 	if (!was_alive)
 		peers_receive_alive(e, group, peer);
 	if (view->known && packet->counter <= view->counter)
@@ -322,23 +331,26 @@ static bool peers_receive_unproven(
 }
 
 /* peers_receive_challenge: somebody asks whether this epoch of ours is alive. Queued, answered by
- * the next TIMER; one answer a question, never larger than it, and not more than the queue holds
- * (a full queue drops the question: the peer asks again). */
+ * the next TIMER; one answer a peer and lane, to its last question, never larger than that, and not
+ * more than the queue holds (a full queue drops the question: the peer asks again). */
 static void peers_receive_challenge(
 	struct election *e, uint16_t lane, uint8_t peer, const struct advert *packet)
 {
 	struct model_echo *echo;
+	uint8_t i = 0;
 
-	if (packet->challenge_to != e->config.own.id || e->echo_count == MODEL_ECHOES_MAX)
+	if (packet->challenge_to != e->config.own.id)
 		return;
-	for (uint8_t i = 0; i < e->echo_count; i++)
-		if (e->echoes[i].peer == peer && e->echoes[i].lane == lane &&
-			memcmp(e->echoes[i].bytes, packet->challenge, sizeof(packet->challenge)) ==
-				0)
-			return;
-	echo = &e->echoes[e->echo_count++];
+	while (i < e->echo_count && (e->echoes[i].peer != peer || e->echoes[i].lane != lane))
+		i++;
+	if (i == MODEL_ECHOES_MAX)
+		return;
+	if (i == e->echo_count)
+		e->echo_count++;
+	echo = &e->echoes[i];
 	echo->peer = peer;
 	echo->lane = lane;
+	echo->size_bytes = (uint16_t)advert_size(packet);
 	memcpy(echo->bytes, packet->challenge, sizeof(echo->bytes));
 }
 
@@ -349,6 +361,7 @@ enum advert_drop peers_receive(struct election *e, uint8_t path, const struct ad
 	struct model_peer *p;
 	uint16_t lane;
 	enum replay_result replay;
+	bool echoes;
 
 	if (peer == MODEL_NO_PEER)
 		return ADVERT_DROP_SENDER_UNKNOWN;
@@ -370,10 +383,13 @@ enum advert_drop peers_receive(struct election *e, uint8_t path, const struct ad
 	replay = replay_commit(&p->lanes[lane].window, packet->counter);
 	if (replay == REPLAY_REFUSED)
 		return ADVERT_DROP_REPLAY;
-	if (p->challenge_open && packet->echo_to == e->config.own.id &&
-		memcmp(p->challenge, packet->echo, sizeof(p->challenge)) == 0)
+	echoes = packet->echo_to == e->config.own.id &&
+		 memcmp(p->challenge, packet->echo, sizeof(p->challenge)) == 0;
+	if (echoes)
 		p->challenge_open = false; /* used up: nothing echoes it a second time */
 	if (replay == REPLAY_NEW) {
+		if (echoes)
+			confirm_answered(e, group, peer);
 		peers_receive_challenge(e, lane, peer, packet);
 		peers_receive_take(e, group, lane, peer, packet);
 	}

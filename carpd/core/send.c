@@ -88,8 +88,7 @@ void send_judge(struct election *e, uint8_t group)
 	election_wake(e, g->send_next);
 }
 
-static void send_answers_challenge(
-	struct election *e, uint16_t lane, uint8_t peer, const uint8_t *random)
+static void send_challenge(struct election *e, uint16_t lane, uint8_t peer, const uint8_t *random)
 {
 	struct model_peer *p = &e->peers[peer];
 	struct model_lane *l = &p->lanes[lane];
@@ -108,6 +107,21 @@ static void send_answers_challenge(
 		id;
 }
 
+/* send_questions: one to the master, on every path that has a carrier; the challenge in it is
+ * answered at once and closed by the answer. */
+void send_questions(
+	struct election *e, uint8_t group, const uint8_t random[static ADVERT_CHALLENGE_BYTES])
+{
+	struct model_group *g = &e->groups[group];
+
+	if (!g->confirm.send || e->closed || g->mute)
+		return;
+	g->confirm.send = false;
+	for (uint16_t lane = g->lane_first; lane < g->lane_first + g->lane_count; lane++)
+		if (e->ports[e->lanes[lane].path].carrier)
+			send_challenge(e, lane, g->confirm.peer, random);
+}
+
 void send_answers(struct election *e, const uint8_t random[static ADVERT_CHALLENGE_BYTES])
 {
 	for (uint8_t i = 0; i < e->echo_count && !e->closed; i++) {
@@ -120,6 +134,7 @@ void send_answers(struct election *e, const uint8_t random[static ADVERT_CHALLEN
 			continue;
 		action = send_one(e, group, path, e->config.paths[path].sync ? id : 0);
 		action->echo_to = id;
+		action->size_bytes = echo->size_bytes;
 		memcpy(action->echo, echo->bytes, sizeof(action->echo));
 	}
 	e->echo_count = 0;
@@ -132,7 +147,7 @@ void send_answers(struct election *e, const uint8_t random[static ADVERT_CHALLEN
 				e->pending = true; /* the rest with the next TIMER, at once */
 				return;
 			}
-			send_answers_challenge(e, lane, p, random);
+			send_challenge(e, lane, p, random);
 		}
 }
 
@@ -234,6 +249,16 @@ static void send_fill_commands(const struct election *e, uint8_t group, struct a
 		a->answer = g->done_answer[p];
 		a->answer_nonce = g->done_nonce[p];
 		break;
+	}
+}
+
+void send_fit(struct advert *advert, size_t size_bytes)
+{
+	if (advert_size(advert) > size_bytes)
+		advert->key_count = 0;
+	if (advert_size(advert) > size_bytes) {
+		advert->peer_count = 0;
+		advert->path_count = 0;
 	}
 }
 

@@ -12,6 +12,10 @@
 /* send_judge: a group's regular advert, when it is due. */
 void send_judge(struct election *e, uint8_t group);
 
+/* send_questions: what confirm.c wants asked. random: fresh bytes, for a challenge. */
+void send_questions(
+	struct election *e, uint8_t group, const uint8_t random[static ADVERT_CHALLENGE_BYTES]);
+
 /* send_answers: challenges and echoes. random: fresh bytes, for a challenge. */
 void send_answers(struct election *e, const uint8_t random[static ADVERT_CHALLENGE_BYTES]);
 
@@ -20,5 +24,8 @@ void send_resignations(struct election *e);
 
 /* send_fill: the advert of a group on a path, but for counter, challenge and echo. */
 void send_fill(const struct election *e, uint8_t group, uint8_t path, struct advert *ret_advert);
+
+/* send_fit: an answer is not larger than its question. What it leaves out the receiver knows. */
+void send_fit(struct advert *advert, size_t size_bytes);
 
 #endif

@@ -30,6 +30,11 @@ dur_t timers_stagger(dur_t advbase, uint8_t k)
 	return dur_mul(dur_max(dur_ms(2), dur_us(advbase.us / 4)), k);
 }
 
+dur_t timers_confirm_margin(dur_t interval)
+{
+	return dur_min(dur_ms(2), dur_us(interval.us / 4));
+}
+
 dur_t timers_hold(dur_t configured, dur_t master_down)
 {
 	if (configured.us > 0)

@@ -23,6 +23,10 @@ dur_t timers_beacon_down(dur_t advbase, uint8_t dead_factor, dur_t peer_interval
 /* What the k-th best live backup waits besides; nothing for the best (k = 0). */
 dur_t timers_stagger(dur_t advbase, uint8_t k);
 
+/* How much later than its interval an advert may come before it counts as missed: what a timer and
+ * a network may be late, and never much against the interval. */
+dur_t timers_confirm_margin(dur_t interval);
+
 /* The start-up hold: as configured, or max(1 s, 2 * master-down) when that is 0. */
 dur_t timers_hold(dur_t configured, dur_t master_down);
 

@@ -77,6 +77,8 @@ void election_advert(
 	ret_advert->challenge_to = send->challenge_to;
 	ret_advert->echo_to = send->echo_to;
 	memcpy(ret_advert->echo, send->echo, sizeof(ret_advert->echo));
+	if (send->echo_to != 0)
+		send_fit(ret_advert, send->size_bytes);
 	peer = election_peer_index(e, send->challenge_to);
 	if (peer != MODEL_NO_PEER)
 		memcpy(ret_advert->challenge, e->peers[peer].challenge,

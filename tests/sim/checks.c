@@ -217,6 +217,18 @@ void checks_accepted(struct world *w, uint8_t node, const struct advert *packet,
 	c->seen[slot] = key;
 }
 
+/* checks_dead_after: the soonest that silence may be called death: master-down, or one interval and
+ * every question with its wait; less what a slow clock may gain. */
+static int64_t checks_dead_after(const struct world *w, int64_t interval)
+{
+	int64_t down = interval * w->options.dead_factor;
+	int64_t asked = interval + w->options.confirm_questions * w->options.confirm_spacing_us;
+
+	if (w->options.confirm_questions > 0 && asked < down)
+		down = asked;
+	return down - interval / 16;
+}
+
 /* (e) */
 static void checks_dead(struct world *w, uint8_t node, uint8_t group)
 {
@@ -228,8 +240,7 @@ static void checks_dead(struct world *w, uint8_t node, uint8_t group)
 		if (m == node || !checks_awake(w, m) || !world_master(w, m, group) ||
 			n->accepted_at[m][group] < 0)
 			continue;
-		if (w->now - n->accepted_at[m][group] <
-			interval * w->options.dead_factor - interval / 16)
+		if (w->now - n->accepted_at[m][group] < checks_dead_after(w, interval))
 			checks_fail(w,
 				"(e) %s takes g%u over as MASTER_DEAD %.1f ms after %s's advert",
 				w->configs[node].own.name, group,
@@ -258,7 +269,7 @@ static void checks_woken(struct world *w, uint8_t node, uint8_t group)
 	const struct world_node *n = &w->nodes[node];
 
 	if (n->resumed_at >= 0 && n->slept_us > 2 * world_master_down(w) &&
-		w->now - n->resumed_at < w->options.advbase_us * w->options.dead_factor)
+		w->now - n->resumed_at < w->options.advbase_us * 15 / 16)
 		checks_fail(w, "(h) %s slept %.1f ms and calls the master of g%u dead",
 			w->configs[node].own.name, (double)n->slept_us / 1e3, group);
 }

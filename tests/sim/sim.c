@@ -24,6 +24,18 @@ struct sim_result {
 	int64_t failed_at;
 };
 
+/* sim_options_confirm: from a stream of its own, so that older seeds keep their other options. The
+ * questions last longer than any answer on its way. */
+static void sim_options_confirm(struct world_options *o)
+{
+	struct rng r = {o->seed ^ 0x636f6e6669726du};
+
+	if (rng_chance(&r, 500))
+		return;
+	o->confirm_questions = (uint8_t)(2 + rng_below(&r, 5));
+	o->confirm_spacing_us = o->advbase_us / 10 + rng_below(&r, (uint32_t)o->advbase_us / 5);
+}
+
 static void sim_options(uint64_t seed, int64_t seconds, struct world_options *ret)
 {
 	static const int64_t bases[] = {10000, 20000, 50000, 100000, 100000, 200000, 500000};
@@ -37,6 +49,7 @@ static void sim_options(uint64_t seed, int64_t seconds, struct world_options *re
 	ret->advbase_us = bases[rng_below(&r, ARRAY_LEN(bases))];
 	ret->dead_factor = (uint8_t)(rng_chance(&r, 600) ? 3 : 2 + rng_below(&r, 4));
 	ret->preempt = rng_chance(&r, 500);
+	sim_options_confirm(ret);
 	ret->delay_us = 50 + rng_below(&r, (uint32_t)(ret->advbase_us / 8));
 	ret->jitter_us = rng_below(&r, (uint32_t)(ret->advbase_us / 8));
 	ret->stage_us = 1000 + rng_below(&r, rng_chance(&r, 300) ? 500000 : 20000);
@@ -50,12 +63,13 @@ static void sim_options(uint64_t seed, int64_t seconds, struct world_options *re
 static void sim_print_options(const struct world_options *o)
 {
 	printf("seed %llu: %u nodes, %u groups of %u interfaces, %u sync links, advbase %.0f ms, "
-	       "dead_factor %u, preempt %d, delay %lld+%lld us, stages %lld us, guard %d, a fault "
+	       "dead_factor %u, preempt %d, confirm %u x %lld us, delay %lld+%lld us, stages %lld "
+	       "us, guard %d, a fault "
 	       "every %lld ms, skews",
 		(unsigned long long)o->seed, o->nodes, o->groups, o->interfaces, o->sync_links,
-		(double)o->advbase_us / 1e3, o->dead_factor, o->preempt, (long long)o->delay_us,
-		(long long)o->jitter_us, (long long)o->stage_us, o->guard,
-		(long long)o->fault_every_us / 1000);
+		(double)o->advbase_us / 1e3, o->dead_factor, o->preempt, o->confirm_questions,
+		(long long)o->confirm_spacing_us, (long long)o->delay_us, (long long)o->jitter_us,
+		(long long)o->stage_us, o->guard, (long long)o->fault_every_us / 1000);
 	for (uint8_t i = 0; i < o->nodes; i++)
 		printf(" %u", o->advskew[i]);
 	printf("\n");

@@ -831,6 +831,8 @@ static void world_config(struct world *w, uint8_t node)
 	c->dead_factor = o->dead_factor;
 	c->preempt = o->preempt;
 	c->settle = dur_s(1);
+	c->confirm_questions = o->confirm_questions;
+	c->confirm_spacing = dur_us(o->confirm_spacing_us);
 	c->key_count = 1;
 	c->keys[0] = 1;
 	c->maintenance_until = MONO_NEVER;

@@ -37,6 +37,8 @@ struct world_options {
 	int64_t advbase_us;
 	uint8_t dead_factor;
 	bool preempt;
+	uint8_t confirm_questions; /* 0: off */
+	int64_t confirm_spacing_us;
 	int64_t delay_us; /* one way */
 	int64_t jitter_us;
 	int64_t stage_us; /* a promotion, at most */

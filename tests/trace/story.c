@@ -584,12 +584,112 @@ static void story_deaf(struct story *s)
 	run(s, 300);
 }
 
+static struct world_options confirm_options(uint8_t nodes)
+{
+	struct world_options o = story_options(nodes);
+
+	o.confirm_questions = 5;
+	o.confirm_spacing_us = 1000;
+	return o;
+}
+
+static void story_confirm(struct story *s)
+{
+	struct world_options o = confirm_options(3);
+
+	open_running(s, &o);
+	note(s, "fw1 loses its power: five questions on every path, and fw3 leaves it to fw2");
+	world_power_off(s->w, 0, false);
+	run(s, 100);
+	note(s, "then fw2: an interval of 13.9 ms is missed later");
+	world_power_off(s->w, 1, false);
+	run(s, 100);
+}
+
+static void story_confirm_answered(struct story *s)
+{
+	struct world_options o = confirm_options(2);
+
+	open_running(s, &o);
+	note(s, "for 4 ms everything is lost on all paths: one advert");
+	cut_all(s, 1);
+	run(s, 4);
+	cut_all(s, -1);
+	run(s, 36);
+	note(s, "the same, and 3 ms more: the first questions too");
+	cut_all(s, 1);
+	run(s, 7);
+	cut_all(s, -1);
+	run(s, 33);
+	note(s, "fw1 stalls for 8 ms: it answers when it wakes up");
+	world_pause(s->w, 0, false);
+	run(s, 8);
+	world_resume(s->w, 0);
+	run(s, 32);
+	note(s, "for 20 ms: fw2 has taken over, and fw1 reads that before it says a word");
+	world_pause(s->w, 0, false);
+	run(s, 20);
+	world_resume(s->w, 0);
+	run(s, 50);
+}
+
+static void story_confirm_carrier(struct story *s)
+{
+	struct world_options o = confirm_options(2);
+
+	o.interfaces = 2;
+	open_running(s, &o);
+	note(s, "fw2's LAN cable is pulled; then one advert is lost on the other paths");
+	world_carrier(s->w, 1, 0, 1);
+	run(s, 500);
+	cut_path(s, 1, 1);
+	cut_path(s, 2, 1);
+	run(s, 4);
+	cut_path(s, 1, -1);
+	cut_path(s, 2, -1);
+	run(s, 100);
+	note(s, "fw1 loses its power");
+	world_power_off(s->w, 0, false);
+	run(s, 100);
+}
+
+static void story_confirm_long_line(struct story *s)
+{
+	struct world_options o = confirm_options(2);
+
+	o.advbase_us = 20000;
+	o.delay_us = 3000;
+	open_running(s, &o);
+	note(s, "answers need 6 ms: silence of 5 ms says nothing, master-down decides");
+	world_power_off(s->w, 0, false);
+	run(s, 100);
+}
+
+static void story_confirm_late(struct story *s)
+{
+	struct world_options o = confirm_options(2);
+
+	open_running(s, &o);
+	note(s, "fw1 loses its power, and fw2 stalls for 5 ms after its last question");
+	world_power_off(s->w, 0, false);
+	run(s, 9);
+	world_pause(s->w, 1, true);
+	run(s, 5);
+	world_resume(s->w, 1);
+	run(s, 50);
+}
+
 static const struct {
 	const char *name;
 	void (*tell)(struct story *s);
 } stories[] = {
 	{"carrier", story_carrier},
 	{"claims", story_claims},
+	{"confirm", story_confirm},
+	{"confirm-answered", story_confirm_answered},
+	{"confirm-carrier", story_confirm_carrier},
+	{"confirm-late", story_confirm_late},
+	{"confirm-long-line", story_confirm_long_line},
 	{"dead-port", story_dead_port},
 	{"deaf", story_deaf},
 	{"failed-handover", story_failed_handover},
