@@ -673,7 +673,9 @@ size_t ctattr_put_timeout(void *at, uint32_t seq, const struct flow *flow)
 	return message->nlmsg_len;
 }
 
-size_t ctattr_put_strict(void *at, uint32_t seq, const struct flow *flow)
+/* put_liberality: the flags alone; the state is the kernel's own by now. */
+static size_t put_liberality(
+	void *at, uint32_t seq, const struct flow *flow, uint8_t original, uint8_t reply)
 {
 	struct nlmsghdr *message = put_head(at, seq, IPCTNL_MSG_CT_NEW, 0, af_of(flow));
 	struct nlattr *nest, *tcp;
@@ -681,14 +683,24 @@ size_t ctattr_put_strict(void *at, uint32_t seq, const struct flow *flow)
 	put_key(message, flow, NULL);
 	nest = mnl_attr_nest_start(message, CTA_PROTOINFO);
 	tcp = mnl_attr_nest_start(message, CTA_PROTOINFO_TCP);
-	/* The flags alone: what the source had stays, and the state is the kernel's own by now. */
-	put_tcp_flags(message, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL,
-		flow->tcp_flags[0] & FLOW_TCP_BE_LIBERAL, FLOW_TCP_BE_LIBERAL);
-	put_tcp_flags(message, CTA_PROTOINFO_TCP_FLAGS_REPLY,
-		flow->tcp_flags[1] & FLOW_TCP_BE_LIBERAL, FLOW_TCP_BE_LIBERAL);
+	put_tcp_flags(message, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, original & FLOW_TCP_BE_LIBERAL,
+		FLOW_TCP_BE_LIBERAL);
+	put_tcp_flags(message, CTA_PROTOINFO_TCP_FLAGS_REPLY, reply & FLOW_TCP_BE_LIBERAL,
+		FLOW_TCP_BE_LIBERAL);
 	mnl_attr_nest_end(message, tcp);
 	mnl_attr_nest_end(message, nest);
 	return message->nlmsg_len;
+}
+
+size_t ctattr_put_liberal(void *at, uint32_t seq, const struct flow *flow)
+{
+	return put_liberality(at, seq, flow, FLOW_TCP_BE_LIBERAL, FLOW_TCP_BE_LIBERAL);
+}
+
+size_t ctattr_put_strict(void *at, uint32_t seq, const struct flow *flow)
+{
+	/* What the source had stays. */
+	return put_liberality(at, seq, flow, flow->tcp_flags[0], flow->tcp_flags[1]);
 }
 
 size_t ctattr_put_probe(void *at, uint32_t seq, const struct flow *flow)

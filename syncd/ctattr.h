@@ -42,6 +42,9 @@ size_t ctattr_put_update(void *at, uint32_t seq, const struct flow *flow, bool l
 size_t ctattr_put_delete(void *at, uint32_t seq, const struct flow *flow);
 /* ctattr_put_timeout: flow->timeout_s alone; never creates. */
 size_t ctattr_put_timeout(void *at, uint32_t seq, const struct flow *flow);
+/* ctattr_put_liberal: sets BE_LIBERAL on both directions and nothing else; never creates. */
+size_t ctattr_put_liberal(void *at, uint32_t seq, const struct flow *flow);
+
 /* ctattr_put_strict: clears BE_LIBERAL on both directions (mask 0x08); never creates. */
 size_t ctattr_put_strict(void *at, uint32_t seq, const struct flow *flow);
 /* ctattr_put_probe: changes nothing; ENOENT tells that the flow is not there. */

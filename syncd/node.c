@@ -196,6 +196,15 @@ static void on_dump_turn(void *context)
 	node_coalesce(node);
 }
 
+/* on_loosen: in short turns, so that a promotion that comes meanwhile does not wait. */
+static void on_loosen(void *context)
+{
+	struct node *node = context;
+
+	if (retime_loosen(&node->retime, clock_now(), NODE_LOOSEN_TURN))
+		evloop_timer_set(&node->loosen, clock_now());
+}
+
 static int on_owner_change(sd_event_source *source, int fd, uint32_t events, void *context)
 {
 	struct node *node = context;
@@ -391,6 +400,8 @@ static void node_become_standby(
 	node->groups[group].tail_open = false;
 	if (was_active) {
 		node_leave_if_idle(node);
+		retime_demoted(&node->retime, group);
+		evloop_timer_set(&node->loosen, clock_now());
 		for (uint8_t peer = 0; peer < node->peer_count; peer++)
 			session_end_tail(
 				&node->sessions[peer], &node->engine, group, old_term, old_owner);
@@ -687,6 +698,9 @@ static int node_open_sources(struct node *node)
 			&node->dump_turn, node->event, EVLOOP_PRIORITY_CONTROL, on_dump_turn, node);
 	if (r >= 0)
 		r = evloop_timer_open(
+			&node->loosen, node->event, EVLOOP_PRIORITY_CONTROL, on_loosen, node);
+	if (r >= 0)
+		r = evloop_timer_open(
 			&node->tick, node->event, EVLOOP_PRIORITY_DEADLINE, on_tick, node);
 	if (r >= 0)
 		r = evloop_timer_open(
@@ -762,6 +776,7 @@ void node_close(struct node *node)
 	sd_event_source_disable_unref(node->events_source);
 	sd_event_source_disable_unref(node->owner_source);
 	evloop_timer_close(&node->dump_turn);
+	evloop_timer_close(&node->loosen);
 	evloop_timer_close(&node->tick);
 	evloop_timer_close(&node->coalesce);
 	evloop_timer_close(&node->stop);

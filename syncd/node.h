@@ -33,6 +33,7 @@
 #define NODE_FULL_PERCENT     95     /* fill above which a standby is not ready */
 #define NODE_STOP_MS	      5000   /* an active syncd waits so long for carpd to become backup */
 #define NODE_DUMP_TURN_US     500    /* between two buffers (100-150 entries) of a dump */
+#define NODE_LOOSEN_TURN      256u   /* entries made liberal in a turn: a millisecond */
 #define NODE_STRICT_TURN      1024u  /* entries made strict in a turn */
 
 struct node_group {
@@ -58,7 +59,7 @@ struct node {
 	struct retime retime;
 	struct owner owner;
 	struct carpd_client carpd;
-	struct evloop_timer tick, coalesce, stop, dump_turn;
+	struct evloop_timer tick, coalesce, stop, dump_turn, loosen;
 	sd_event_source *events_source, *owner_source;
 	bool coalescing;
 	bool adopt_pending;

@@ -105,14 +105,21 @@ void retime_flush(struct retime *retime)
 	(void)kernel_batch_flush(retime->batch, retime_on_error, retime);
 }
 
-static void retime_put(struct retime *retime, const struct flow *flow)
+/* retime_room: where the next message goes. */
+static void *retime_room(struct retime *retime)
 {
 	void *at = kernel_batch_room(retime->batch);
 
-	if (!at) {
-		retime_flush(retime);
-		at = kernel_batch_room(retime->batch);
-	}
+	if (at)
+		return at;
+	retime_flush(retime);
+	return kernel_batch_room(retime->batch);
+}
+
+static void retime_put(struct retime *retime, const struct flow *flow)
+{
+	void *at = retime_room(retime);
+
 	kernel_batch_add(
 		retime->batch, ctattr_put_timeout(at, kernel_batch_seq(retime->batch), flow), 0);
 	retime->retimed++;
@@ -147,12 +154,8 @@ bool retime_strict(struct retime *retime, mono_t now, uint32_t operations_max)
 		return false;
 	while (count < operations_max &&
 		(more = engine_strict_next(retime->engine, now, &retime->strict_cursor, &flow))) {
-		void *at = kernel_batch_room(retime->batch);
+		void *at = retime_room(retime);
 
-		if (!at) {
-			retime_flush(retime);
-			at = kernel_batch_room(retime->batch);
-		}
 		kernel_batch_add(retime->batch,
 			ctattr_put_strict(at, kernel_batch_seq(retime->batch), &flow), 0);
 		retime->strict++;
@@ -162,4 +165,32 @@ bool retime_strict(struct retime *retime, mono_t now, uint32_t operations_max)
 	if (!more)
 		retime->strict_at = MONO_NEVER;
 	return more;
+}
+
+void retime_demoted(struct retime *retime, uint8_t group)
+{
+	retime->loose_groups |= UINT32_C(1) << group;
+	retime->loose_cursor = 0;
+}
+
+bool retime_loosen(struct retime *retime, mono_t now, uint32_t operations_max)
+{
+	struct flow flow;
+	uint32_t count = 0;
+
+	while (retime->loose_groups && count < operations_max) {
+		if (!engine_loose_next(retime->engine, now, retime->loose_groups,
+			    &retime->loose_cursor, &flow)) {
+			retime->loose_groups = 0;
+			break;
+		}
+		void *at = retime_room(retime);
+
+		kernel_batch_add(retime->batch,
+			ctattr_put_liberal(at, kernel_batch_seq(retime->batch), &flow), 0);
+		retime->loosened++;
+		count++;
+	}
+	retime_flush(retime);
+	return retime->loose_groups != 0;
 }

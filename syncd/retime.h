@@ -21,7 +21,9 @@ struct retime {
 	uint32_t udp_s, udp_stream_s, gre_s, gre_stream_s, icmp_s, icmpv6_s, sctp_s, generic_s;
 	mono_t strict_at; /* when BE_LIBERAL is cleared; MONO_NEVER */
 	uint32_t strict_cursor;
-	uint64_t retimed, strict;
+	uint32_t loose_groups; /* whose own entries become liberal: a bit each */
+	uint32_t loose_cursor;
+	uint64_t retimed, strict, loosened;
 };
 
 void retime_init(struct retime *retime, struct kernel_batch *batch, struct engine *engine);
@@ -38,5 +40,13 @@ void retime_flush(struct retime *retime);
 
 /* retime_strict: a slice of the clearing, when it is due. True: there is more to do now. */
 bool retime_strict(struct retime *retime, mono_t now, uint32_t operations_max);
+
+/* retime_demoted: the entries of this group shall become liberal. They live in our kernel in their
+ * own right, with the windows of the time when we were master; the new master moves these on. Were
+ * it lost before its full transfer has come around, bulk connections would hang here. */
+void retime_demoted(struct retime *retime, uint8_t group);
+
+/* retime_loosen: a slice of that; it goes on through a promotion. True: there is more to do now. */
+bool retime_loosen(struct retime *retime, mono_t now, uint32_t operations_max);
 
 #endif

@@ -506,6 +506,27 @@ bool engine_retime(
 	return true;
 }
 
+bool engine_loose_next(
+	struct engine *e, mono_t now, uint32_t groups, uint32_t *cursor, struct flow *ret_flow)
+{
+	for (; *cursor < e->table.high; ++*cursor) {
+		struct table_record *record = table_at(&e->table, *cursor);
+
+		if (!table_is_used(&e->table, *cursor) || !(record->has & FLOW_HAS_TCP) ||
+			record->flags & (TABLE_FLAG_LIBERAL | TABLE_FLAG_DEAD) ||
+			!(groups >> record->group & 1) ||
+			!bit_get(engine_kernel(e)->known, *cursor))
+			continue;
+		table_load(&e->table, *cursor, engine_seconds(now), ret_flow);
+		if (ret_flow->tcp_flags[0] & ret_flow->tcp_flags[1] & FLOW_TCP_BE_LIBERAL)
+			continue; /* the source had it: never ours to clear */
+		record->flags |= TABLE_FLAG_LIBERAL;
+		++*cursor;
+		return true;
+	}
+	return false;
+}
+
 bool engine_strict_next(struct engine *e, mono_t now, uint32_t *cursor, struct flow *ret_flow)
 {
 	for (; *cursor < e->table.high; ++*cursor) {

@@ -159,6 +159,11 @@ void engine_kernel_lost(struct engine *e, mono_t now, uint32_t slot);
 bool engine_retime(
 	struct engine *e, mono_t now, uint32_t slot, uint32_t full_s, struct flow *ret_flow);
 
+/* engine_loose_next: after a demotion: the next TCP flow of these groups (a bit each), from *cursor
+ * on, whose entry our kernel has in its own right, strict about windows. False: the end. */
+bool engine_loose_next(struct engine *e, mono_t now, uint32_t groups, uint32_t *cursor,
+	struct flow *ret_flow) __attribute__((warn_unused_result));
+
 /* engine_strict_next: after liberal_grace: the next flow, from *cursor on, whose entry has a
  * BE_LIBERAL of ours. False: the end. */
 bool engine_strict_next(struct engine *e, mono_t now, uint32_t *cursor, struct flow *ret_flow);

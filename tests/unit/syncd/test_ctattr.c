@@ -67,22 +67,29 @@ static void test_update_is_stripped(void **state)
 	assert_false(message->nlmsg_flags & NLM_F_CREATE);
 	assert_true(has_attr(message, CTA_TIMEOUT));
 	assert_false(has_attr(message, CTA_PROTOINFO) || has_attr(message, CTA_STATUS));
-	ctattr_put_strict(buffer, 1, &flow);
-	assert_false(message->nlmsg_flags & NLM_F_CREATE);
-	assert_true(has_attr(message, CTA_PROTOINFO));
-	assert_false(has_attr(message, CTA_TIMEOUT) || has_attr(message, CTA_STATUS));
+	for (int liberal = 0; liberal < 2; liberal++) {
+		struct flow back;
+		size_t size = (liberal ? ctattr_put_liberal : ctattr_put_strict)(buffer, 1, &flow);
+
+		assert_false(message->nlmsg_flags & NLM_F_CREATE);
+		assert_true(has_attr(message, CTA_PROTOINFO));
+		assert_false(has_attr(message, CTA_TIMEOUT) || has_attr(message, CTA_STATUS));
+		assert_int_equal(ctattr_parse(message, size, &back), CTATTR_OK);
+		assert_int_equal(back.tcp_flags[0] & back.tcp_flags[1] & FLOW_TCP_BE_LIBERAL,
+			liberal ? FLOW_TCP_BE_LIBERAL : 0);
+	}
 }
 
 static void test_every_message_names_its_flow(void **state)
 {
 	struct flow flows[2] = {test_flow(1), test_flow_full()};
-	size_t (*const put[])(void *, uint32_t, const struct flow *) = {
-		ctattr_put_delete, ctattr_put_timeout, ctattr_put_strict, ctattr_put_probe};
+	size_t (*const put[])(void *, uint32_t, const struct flow *) = {ctattr_put_delete,
+		ctattr_put_timeout, ctattr_put_strict, ctattr_put_probe, ctattr_put_liberal};
 
 	(void)state;
 	/* Above all a delete: without a tuple the kernel flushes its table. */
 	for (int f = 0; f < 2; f++)
-		for (size_t p = 0; p < 4; p++) {
+		for (size_t p = 0; p < 5; p++) {
 			struct flow back;
 			size_t size = put[p](buffer, 1, &flows[f]);
 

@@ -2,6 +2,7 @@
 #include "sync_flows.h"
 #include "syncd/core/engine.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -445,6 +446,40 @@ static void test_retime_only_what_shows_the_hold(void **state)
 	free(f.memory);
 }
 
+static void test_a_former_masters_own_entries_become_liberal(void **state)
+{
+	struct fixture f;
+	struct engine *e = active(&f);
+	struct flow own = test_flow(1), loose = test_flow(2), other = test_flow(3), out;
+	uint32_t cursor = 0;
+
+	(void)state;
+	loose.tcp_flags[0] |=
+		FLOW_TCP_BE_LIBERAL; /* by itself: nothing of ours, and not ours to clear */
+	loose.tcp_flags[1] |= FLOW_TCP_BE_LIBERAL;
+	other.orig.proto = other.reply.proto = IPPROTO_UDP;
+	other.has &= ~(uint32_t)FLOW_HAS_TCP;
+	engine_kernel_upsert(e, now, &own, 0, false);
+	engine_kernel_upsert(e, now, &loose, 0, false);
+	engine_kernel_upsert(e, now, &other, 0, false);
+	engine_set_role(e, 0, SYNCMSG_ROLE_STANDBY, 4, 2, -1, now);
+	assert_false(engine_loose_next(e, now, 0, &cursor, &out)); /* another group was demoted */
+	cursor = 0;
+	assert_true(engine_loose_next(e, now, 1, &cursor, &out));
+	assert_true(flow_tuple_equal(&out.orig, &own.orig));
+	assert_false(engine_loose_next(e, now, 1, &cursor, &out));
+	cursor = 0;
+	assert_false(engine_loose_next(e, now, 1, &cursor, &out)); /* once */
+	/* Master again: after the grace it is strict, as the flow was. */
+	engine_set_role(e, 0, SYNCMSG_ROLE_ACTIVE, 5, 1, -1, now);
+	cursor = 0;
+	assert_true(engine_strict_next(e, now, &cursor, &out));
+	assert_true(flow_tuple_equal(&out.orig, &own.orig));
+	assert_int_equal(out.tcp_flags[0] & FLOW_TCP_BE_LIBERAL, 0);
+	assert_false(engine_strict_next(e, now, &cursor, &out));
+	free(f.memory);
+}
+
 static void test_on_promotion_injects_masters_first(void **state)
 {
 	struct fixture f;
@@ -501,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_kernel_refusals),
 		cmocka_unit_test(test_missing_master_waits_then_goes_without),
 		cmocka_unit_test(test_retime_only_what_shows_the_hold),
+		cmocka_unit_test(test_a_former_masters_own_entries_become_liberal),
 		cmocka_unit_test(test_on_promotion_injects_masters_first),
 		cmocka_unit_test(test_frozen_tells_nothing),
 	};
