@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""How long is nothing forwarded when the master loses power? carpool beside keepalived, in one lab, in one run.
+
+    ./dev bench election [--runs 10] [--advbase 1,2,5,10,50,100] [--skew 0,100] [--confirm off,on]
+                         [--software carpool,keepalived] [--full] [--cpu 20] [--json FILE] [--add]
+
+A run: fw1 is master and a stream of UDP probes (4,000 a second, answered) passes; all its cables, sync link included,
+are cut at one instant, which is not in step with the adverts; the outage is the time from the cut to the first probe
+after the last lost one. Then fw1 "boots" again and gets the group back. Blocks of --block runs of each series take
+turns, so that whatever else the machine does is spread over all of them.
+
+carpool is carpd alone, as keepalived is alone; --full adds syncd and a ruleset (a NATed flow; all stages of a promotion).
+keepalived: advert_int from 10 ms on, its lowest. --confirm on: rapid confirmation, from advbase 5 ms on.
+--cpu SECONDS: at advbase 10 ms, what the processes of either node take while nothing happens. 0: not.
+Spontaneous: a transition that nobody has caused, seen from the moment that all is well to the cut, or while the
+processor time was measured. Late: runs in which our own sender stalled for longer than an interval (or 2 ms).
+
+--json writes every single outage; with --add those of an earlier file go into the table, too, so that a long series can
+be made in pieces. Exit 1 when something spontaneous happened.
+"""
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import time
+
+import twin
+
+KEEPALIVED_MIN_MS = 10
+CONFIRM_MIN_MS = 5
+CONFIRM = "{ questions: 5, spacing: 1ms }"
+CPU_ADVBASE_MS = 10
+
+
+def numbers(text):
+    return [float(word.removesuffix("ms")) for word in text.split(",")]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--block", type=int, default=5)
+    parser.add_argument("--advbase", type=numbers, default=[1, 2, 5, 10, 50, 100], help="milliseconds")
+    parser.add_argument("--skew", type=numbers, default=[0, 100])
+    parser.add_argument("--confirm", type=lambda text: text.split(","), default=["off", "on"])
+    parser.add_argument("--software", type=lambda text: text.split(","), default=["carpool", "keepalived"])
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--rate", type=int, default=4000)
+    parser.add_argument("--cpu", type=float, default=20)
+    parser.add_argument("--json")
+    parser.add_argument("--add", action="store_true")
+    return parser.parse_args()
+
+
+def all_series(options):
+    """Every series as a dict that is its name, too."""
+    for advbase in options.advbase:
+        for skew in options.skew:
+            for confirm in options.confirm:
+                if "carpool" in options.software and (confirm == "off" or advbase >= CONFIRM_MIN_MS):
+                    yield {"software": "carpool", "advbase_ms": advbase, "skew": int(skew), "confirm": confirm,
+                           "full": options.full}
+            if "keepalived" in options.software and advbase >= KEEPALIVED_MIN_MS:
+                yield {"software": "keepalived", "advbase_ms": advbase, "skew": int(skew), "confirm": "", "full": False}
+
+
+def make(lab, series):
+    if series["software"] == "keepalived":
+        return twin.Keepalived(lab, series["advbase_ms"], series["skew"])
+    return twin.Carpool(lab, series["advbase_ms"], series["skew"], CONFIRM if series["confirm"] == "on" else "off",
+                        full=series["full"])
+
+
+def one_run(lab, software, series, rate):
+    """fw1 is master before and after."""
+    software.steady()
+    since = time.time()
+    phase_us = random.randrange(int(2000 * series["advbase_ms"]))
+    result = lab.strike("fw1", phase_us, rate)
+    result["spontaneous"] = software.moves(since, result["cut_at"])
+    software.power_off("fw1")
+    lab.mend("fw1")
+    software.start("fw1")
+    software.home()
+    return result
+
+
+def one_block(lab, series, count, rate):
+    software = make(lab, series)
+    results = []
+    try:
+        for node in twin.NODES:
+            software.start(node)
+        software.home()
+        for _ in range(count):
+            results.append(one_run(lab, software, series, rate))
+    except twin.BenchError as error:
+        print("%s: %s" % (series, error), file=sys.stderr)
+        for node in twin.NODES:
+            for name in ("carpd", "keepalived"):
+                print(software.machines[node].log(name)[-2000:], file=sys.stderr)
+        results.append({"error": str(error)})
+        lab.mend("fw1")
+    finally:
+        software.stop()
+    return results
+
+
+def measure_cpu(lab, series, seconds):
+    """Percent of one core that each node's processes take while nothing happens."""
+    software = make(lab, series)
+    try:
+        for node in twin.NODES:
+            software.start(node)
+        software.home()
+        time.sleep(1)
+        since, begun = time.time(), time.monotonic()
+        before = {node: (software.pids(node), twin.cpu_seconds(software.pids(node))) for node in twin.NODES}
+        time.sleep(seconds)
+        wall = time.monotonic() - begun
+        percent = {node: round(100 * (twin.cpu_seconds(pids) - spent) / wall, 3) for node, (pids, spent) in before.items()}
+        return {**series, "seconds": round(wall, 1), "master_percent": percent["fw1"], "standby_percent": percent["fw2"],
+                "spontaneous": software.moves(since)}
+    finally:
+        software.stop()
+
+
+def rank(values, share):
+    """Nearest rank: of 50 values the 99 % one is the largest."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * share // 100) - 1)]
+
+
+def key(series):
+    return (series["advbase_ms"], series["software"], series["skew"], series["confirm"], series["full"])
+
+
+def summary(series, results):
+    good = [result for result in results if "error" not in result]
+    outages = [result["outage_ms"] for result in good]
+    limit = max(2.0, series["advbase_ms"])
+    line = {**series, "runs": len(good), "failed": len(results) - len(good),
+            "spontaneous": sum(len(result["spontaneous"]) for result in good),
+            "late": sum(result["late_ms"] > limit for result in good)}
+    if outages:
+        line.update(median_ms=round(statistics.median(outages), 2), p99_ms=round(rank(outages, 99), 2),
+                    min_ms=round(min(outages), 2), max_ms=round(max(outages), 2))
+    return line
+
+
+def print_table(document):
+    print("%-10s %7s %5s %-7s %4s %8s %8s %8s %8s  %9s %11s %4s %6s" % (
+        "software", "advbase", "skew", "confirm", "runs", "median", "p99", "min", "max", "3*advbase", "spontaneous", "late",
+        "failed"))
+    for line in document["summary"]:
+        figures = ["%8.1f" % line[name] if name in line else "%8s" % "-" for name in ("median_ms", "p99_ms", "min_ms", "max_ms")]
+        print("%-10s %5gms %5d %-7s %4d %s  %7gms %11d %4d %6d" % (
+            line["software"] + ("+" if line["full"] else ""), line["advbase_ms"], line["skew"], line["confirm"] or "-",
+            line["runs"], " ".join(figures), 3 * line["advbase_ms"], line["spontaneous"], line["late"], line["failed"]))
+    if document["cpu"]:
+        print("\nprocessor time, percent of one core      master  standby")
+    for line in document["cpu"]:
+        print("%-10s advbase %gms confirm %-4s %3.0f s     %6.3f   %6.3f" % (
+            line["software"], line["advbase_ms"], line["confirm"] or "-", line["seconds"], line["master_percent"],
+            line["standby_percent"]))
+
+
+def earlier(options):
+    if options.add and options.json and os.path.exists(options.json):
+        with open(options.json) as file:
+            return json.load(file)
+    return {"series": [], "cpu": []}
+
+
+def main():
+    options = arguments()
+    document = earlier(options)
+    collected = {key(entry): entry for entry in document["series"]}
+    rounds = -(-options.runs // options.block)
+    with twin.Lab() as lab:
+        for number in range(rounds):
+            count = min(options.block, options.runs - number * options.block)
+            for series in all_series(options):
+                entry = collected.setdefault(key(series), {**series, "results": []})
+                entry["results"] += one_block(lab, series, count, options.rate)
+        if options.cpu > 0:
+            for series in all_series(argparse.Namespace(**{**vars(options), "advbase": [CPU_ADVBASE_MS], "skew": [100]})):
+                document["cpu"].append(measure_cpu(lab, series, options.cpu))
+    document["series"] = [collected[name] for name in sorted(collected)]
+    document["summary"] = [summary({k: v for k, v in entry.items() if k != "results"}, entry["results"])
+                           for entry in document["series"]]
+    print_table(document)
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(document, file, indent=1)
+    moved = [move for entry in document["series"] for result in entry["results"] for move in result.get("spontaneous", [])]
+    moved += [move for line in document["cpu"] for move in line["spontaneous"]]
+    for move in moved:
+        print("spontaneous:", move)
+    return 1 if moved or any(line["failed"] for line in document["summary"]) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
