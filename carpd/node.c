@@ -72,6 +72,19 @@ void node_rearm(struct node *node)
 			&node->core_timer, mono_max(floor, election_next_deadline(node->core)));
 }
 
+/* node_random: bytes that were never used before. */
+static void node_random(struct node *node, uint8_t *out, size_t size_bytes)
+{
+	if (node->random_left < size_bytes) {
+		if (crypto_random(node->random, sizeof(node->random)) != CRYPTO_OK)
+			CHECK(false);
+		node->random_left = sizeof(node->random);
+	}
+	node->random_left -= size_bytes;
+	memcpy(out, node->random + node->random_left, size_bytes);
+	crypto_wipe(node->random + node->random_left, size_bytes);
+}
+
 /* on_core_deadline: the only place where the core judges and sends, and only after every port has
  * been read (design section 6, stalls). */
 static void on_core_deadline(void *context)
@@ -85,8 +98,7 @@ static void on_core_deadline(void *context)
 		return;
 	}
 	node_drain(node);
-	if (crypto_random(event.random, sizeof(event.random)) != CRYPTO_OK)
-		CHECK(false);
+	node_random(node, event.random, sizeof(event.random));
 	node->judged_at = clock_now();
 	node_event(node, &event);
 	node_paths_resume(node);

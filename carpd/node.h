@@ -36,6 +36,7 @@
 #include "config/config.h"
 #include "rules/rules.h"
 
+#define NODE_RANDOM_BYTES    512u /* drawn at once: each draw costs OpenSSL as much as an advert */
 #define NODE_PRIORITY	     50	  /* SCHED_FIFO; kernel threads for interrupts stand at 50, too */
 #define NODE_EVENTS_MAX	     64u  /* for the core, while it is stepping */
 #define NODE_RULES_BLAME_MAX 128u /* of rules_switch_blame() */
@@ -227,8 +228,10 @@ struct node {
 	struct election *core;
 	struct election_actions *actions;
 	bool is_stepping;
-	mono_t judged_at; /* the last TIMER */
-	bool is_flooded;  /* a port is paused: judge soon */
+	mono_t judged_at;		   /* the last TIMER */
+	uint8_t random[NODE_RANDOM_BYTES]; /* drawn in advance, used from its end */
+	size_t random_left;
+	bool is_flooded; /* a port is paused: judge soon */
 	unsigned int event_first, event_count;
 	struct election_event events[NODE_EVENTS_MAX];
 	struct evloop_timer core_timer, feed_timer, renew_timer;

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define NODE_FEED_SHARE	      4	  /* fed this many times within the guard's patience */
+/* Fed this many times within the guard's patience. Two, of three missed adverts' time: every advert
+ * feeds as well, so a master's loop is not woken for the guard alone. */
+#define NODE_FEED_SHARE	      2
 #define NODE_FEED_IDLE_MS     250 /* while nothing is held */
 #define NODE_NEW_LIFE_WAIT_MS 1000
 
