@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINKS_MAX	     LIMIT_PATHS
+#define LINKS_MAX	     (LIMIT_PATHS + 2 * LIMIT_TRACKS) /* a reload has old and new ones */
 #define LINKS_DUMP_MS	     2000
 #define LINKS_EVENT_BYTES    (1u << 20)
 #define LINKS_PROC_BYTES_MAX 65536u
@@ -23,11 +23,15 @@ struct links {
 	struct links_options options;
 	uint32_t count;
 	struct links_entry entries[LINKS_MAX];
+	uint8_t users[LINKS_MAX]; /* 0: a free place */
+	bool is_known[LINKS_MAX]; /* it has been looked for */
+	bool is_started;
 	struct nl events;
 	sd_event_source *source;
 	/* The dump: its own sockets, on the executor's thread; `found` is read when it is done. */
 	struct executor_job job;
 	bool is_dump_wanted; /* something changed while a dump was running */
+	uint32_t found_count;
 	struct nl dump;
 	struct addresses_nl dump_addresses;
 	struct links_entry found[LINKS_MAX];
@@ -62,7 +66,7 @@ static int links_found_link(const struct nlmsghdr *message, void *context)
 
 	if (message->nlmsg_type != RTM_NEWLINK || !name)
 		return 0;
-	for (uint32_t i = 0; i < links->count; i++) {
+	for (uint32_t i = 0; i < links->found_count; i++) {
 		struct links_entry *entry = &links->found[i];
 
 		if (entry->is_sync ? entry->ifindex != (uint32_t)body->ifi_index
@@ -85,7 +89,7 @@ static bool links_found_sync(void *context, const struct addresses_entry *addres
 {
 	struct links *links = context;
 
-	for (uint32_t i = 0; i < links->count; i++)
+	for (uint32_t i = 0; i < links->found_count; i++)
 		if (links->found[i].is_sync &&
 			ipaddr_equal(&links->found[i].sync_address, &address->address))
 			links->found[i].ifindex = address->ifindex;
@@ -100,7 +104,7 @@ static bool links_found_own(void *context, const struct addresses_entry *address
 
 	if (links->options.is_managed(links->options.context, &address->address))
 		return true;
-	for (uint32_t i = 0; i < links->count; i++) {
+	for (uint32_t i = 0; i < links->found_count; i++) {
 		struct links_entry *entry = &links->found[i];
 		struct ipaddr *own = address->address.family == IPADDR_V4 ? &entry->own_v4
 				     : is_link_local			  ? &entry->link_local_v6
@@ -112,13 +116,10 @@ static bool links_found_own(void *context, const struct addresses_entry *address
 	return true;
 }
 
-static void links_dump_run(struct executor_job *job)
+/* links_dump_prepare: what to look for; the thread reads nothing else of ours. */
+static void links_dump_prepare(struct links *links)
 {
-	struct links *links = (struct links *)(void *)((char *)job - offsetof(struct links, job));
-	mono_t deadline = mono_add(clock_now(), dur_ms(LINKS_DUMP_MS));
-	char buffer[256] __attribute__((aligned(NLMSG_ALIGNTO))) = {0};
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-
+	links->found_count = links->count;
 	for (uint32_t i = 0; i < links->count; i++) {
 		struct links_entry *entry = &links->found[i];
 
@@ -126,10 +127,19 @@ static void links_dump_run(struct executor_job *job)
 			.is_sync = links->entries[i].is_sync,
 			.sync_address = links->entries[i].sync_address,
 		};
-		/* Names of group interfaces are constant; those of sync addresses are found. */
+		/* Names of sync addresses' interfaces are found. */
 		if (!entry->is_sync)
 			memcpy(entry->name, links->entries[i].name, sizeof(entry->name));
 	}
+}
+
+static void links_dump_run(struct executor_job *job)
+{
+	struct links *links = (struct links *)(void *)((char *)job - offsetof(struct links, job));
+	mono_t deadline = mono_add(clock_now(), dur_ms(LINKS_DUMP_MS));
+	char buffer[256] __attribute__((aligned(NLMSG_ALIGNTO))) = {0};
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+
 	job->result = addresses_each(&links->dump_addresses, deadline, links_found_sync, links);
 	if (job->result < 0)
 		return;
@@ -145,16 +155,28 @@ static void links_dump_run(struct executor_job *job)
 
 static void links_dump_post(struct links *links)
 {
-	links->is_dump_wanted = !executor_post(links->options.executor, &links->job);
+	links->is_dump_wanted = executor_job_busy(&links->job);
+	if (links->is_dump_wanted)
+		return;
+	links_dump_prepare(links);
+	if (!executor_post(links->options.executor, &links->job))
+		CHECK(false);
 }
 
 /* links_adopt: what the dump found becomes what is known; changes are told. */
 static void links_adopt(struct links *links)
 {
-	for (uint32_t i = 0; i < links->count; i++) {
+	for (uint32_t i = 0; i < links->found_count; i++) {
 		struct links_entry old = links->entries[i];
 
-		if (memcmp(&old, &links->found[i], sizeof(old)) == 0)
+		bool was_known = links->is_known[i];
+
+		/* The place was given to another interface meanwhile: the next dump is its own. */
+		if (links->users[i] == 0 ||
+			(!old.is_sync && strcmp(old.name, links->found[i].name) != 0))
+			continue;
+		links->is_known[i] = true;
+		if (was_known && memcmp(&old, &links->found[i], sizeof(old)) == 0)
 			continue;
 		links->entries[i] = links->found[i];
 		links->options.on_change(links->options.context, i, &old);
@@ -325,20 +347,50 @@ void links_close(struct links *links)
 	free(links);
 }
 
+/* links_place: a free place; CHECKed: LINKS_MAX is all that a config may name. */
+static uint32_t links_place(struct links *links)
+{
+	uint32_t index = 0;
+
+	while (index < links->count && links->users[index] > 0)
+		index++;
+	CHECK(index < LINKS_MAX);
+	if (index == links->count)
+		links->count++;
+	links->entries[index] = (struct links_entry){0};
+	links->users[index] = 1;
+	links->is_known[index] = false;
+	return index;
+}
+
 uint32_t links_add_interface(struct links *links, const char *name)
 {
-	uint32_t index = links->count++;
+	uint32_t index;
 
-	CHECK(index < LINKS_MAX);
+	for (index = 0; index < links->count; index++)
+		if (links->users[index] > 0 && !links->entries[index].is_sync &&
+			strcmp(links->entries[index].name, name) == 0) {
+			links->users[index]++;
+			return index;
+		}
+	index = links_place(links);
 	snprintf(links->entries[index].name, IF_NAMESIZE, "%s", name);
+	if (links->is_started)
+		links_dump_post(links);
 	return index;
+}
+
+void links_release(struct links *links, uint32_t index)
+{
+	CHECK(index < links->count && links->users[index] > 0);
+	if (--links->users[index] == 0)
+		links->entries[index] = (struct links_entry){0};
 }
 
 uint32_t links_add_sync(struct links *links, const struct ipaddr *address)
 {
-	uint32_t index = links->count++;
+	uint32_t index = links_place(links);
 
-	CHECK(index < LINKS_MAX);
 	links->entries[index].is_sync = true;
 	links->entries[index].sync_address = *address;
 	return index;
@@ -349,6 +401,7 @@ int links_start(struct links *links)
 	int r;
 
 	for (unsigned int tries = 0; tries < 5; tries++) {
+		links_dump_prepare(links);
 		links_dump_run(&links->job);
 		if (links->job.result != -EINTR)
 			break;
@@ -356,11 +409,14 @@ int links_start(struct links *links)
 	if (links->job.result < 0)
 		return links->job.result;
 	memcpy(links->entries, links->found, sizeof(links->entries));
+	for (uint32_t i = 0; i < links->count; i++)
+		links->is_known[i] = true;
 	r = sd_event_add_io(links->options.event, &links->source, nl_fd(&links->events), EPOLLIN,
 		on_events, links);
 	if (r < 0)
 		return r;
 	(void)sd_event_source_set_priority(links->source, EVLOOP_PRIORITY_NORMAL);
+	links->is_started = true;
 	return 0;
 }
 
@@ -368,6 +424,11 @@ const struct links_entry *links_get(const struct links *links, uint32_t index)
 {
 	CHECK(index < links->count);
 	return &links->entries[index];
+}
+
+bool links_is_known(const struct links *links, uint32_t index)
+{
+	return links->is_known[index];
 }
 
 bool links_received(const char *name, uint64_t *ret_packets)

@@ -51,14 +51,21 @@ int links_open(struct links **ret_links, const struct links_options *options)
 	__attribute__((warn_unused_result));
 void links_close(struct links *links);
 
-/* links_add_interface, links_add_sync: what to look for; before links_start. Returns the index. */
+/* links_add_interface: what to look for. The same name twice is the same index, which does not
+ * change. After links_start it is not known until on_change tells. links_release: once for each
+ * time that it was added; LIMIT_PATHS + 2 * LIMIT_TRACKS names at a time (CHECKed).
+ * links_add_sync: likewise, before links_start. */
 uint32_t links_add_interface(struct links *links, const char *name);
+void links_release(struct links *links, uint32_t index);
 uint32_t links_add_sync(struct links *links, const struct ipaddr *address);
 
 /* links_start: the first look, at once and on this thread (start-up), then events. 0 or -errno. */
 int links_start(struct links *links) __attribute__((warn_unused_result));
 
 const struct links_entry *links_get(const struct links *links, uint32_t index);
+
+/* links_is_known: it has been looked for; before that links_get says that it is not there. */
+bool links_is_known(const struct links *links, uint32_t index);
 
 static inline bool links_entry_alive(const struct links_entry *entry)
 {

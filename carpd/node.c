@@ -384,6 +384,7 @@ void node_close(struct node *node)
 	control_server_close(node->server);
 	guard_close(node->guard);
 	handlers_close(node->handlers);
+	track_close(node);
 	node_groups_close(node);
 	node_paths_close(node);
 	executor_close(node->links_executor);

@@ -8,6 +8,7 @@
  *   node_guard.c   what the guard must know; a new life after it has fired
  *   node_start.c   the first seconds: locks, sweep, rules
  *   health.c       an interface's own test          liberal.c  TCP liberality of an overlap
+ *   track.c        tracked interfaces and scripts
  *   ops.c, status.c, reload.c, stop.c               what operators ask
  *
  * Only the loop's thread touches a struct node. Executor threads see the job structs that were
@@ -29,6 +30,7 @@
 #include "carpd/neighbours.h"
 #include "carpd/options.h"
 #include "carpd/port.h"
+#include "carpd/score.h"
 #include "carpd/transaction.h"
 #include "common/advert.h"
 #include "common/io/control_server.h"
@@ -147,6 +149,24 @@ struct node_rules_watch {
 	char blame[NODE_RULES_BLAME_MAX];
 };
 
+#define NODE_TRACKS_MAX	   (2u * LIMIT_TRACKS) /* those of a reload, and of the config before */
+#define NODE_TRACK_WHY_MAX 160u
+
+/* A tracked interface or script. */
+struct node_track {
+	struct node *node;
+	const struct config_track *config; /* NULL: free, once is_running is false, too */
+	char name[LIMIT_NAME];		   /* "track:..." */
+	struct score score;
+	uint32_t link;	 /* interfaces */
+	bool is_running; /* scripts: the helper will answer */
+	bool is_stale;	 /* ... for what a reload has replaced */
+	bool is_unknown; /* could not be run at all */
+	mono_t due_at;	 /* the next run */
+	struct evloop_timer timer;
+	char why[NODE_TRACK_WHY_MAX]; /* of the last result */
+};
+
 struct node_group {
 	struct node *node;
 	const struct config_group *config;
@@ -166,6 +186,8 @@ struct node_group {
 	struct rules_manifest *manifest; /* in node->manifests */
 	struct node_rules_job master_job, backup_job;
 	bool rules_are_master; /* as of the last switch */
+	bool is_unready;       /* since unready_at */
+	mono_t unready_at;
 	/* Announcements. */
 	struct evloop_timer announce_timer;
 	mono_t announced_at;
@@ -240,6 +262,7 @@ struct node {
 	uint32_t path_count;
 	struct node_group groups[LIMIT_GROUPS];
 	uint32_t group_count;
+	struct node_track tracks[NODE_TRACKS_MAX];
 	uint32_t manifest_count;
 	struct rules_manifest *manifests; /* group_count of them; the guard reads them, too */
 
@@ -349,6 +372,16 @@ void health_start(struct node_path *path);
  * neighbour's word, to health_heard(). */
 void health_ask_neighbours(struct node_path *path);
 void health_heard(struct node_path *path, const struct frame_neighbour *neighbour);
+
+/* --- track.c */
+int track_open(struct node *node) __attribute__((warn_unused_result));
+void track_close(struct node *node);
+/* track_reconfigure: node->cfg is a new one; what did not change goes on. */
+void track_reconfigure(struct node *node);
+/* track_publish: the core has a new life: everything that fails is told again. */
+void track_publish(struct node *node);
+void track_link_changed(struct node *node, uint32_t link);
+json_t *track_status(const struct node *node, uint8_t group);
 
 /* --- liberal.c */
 void liberal_set(struct node *node, uint8_t group, bool on);

@@ -124,6 +124,7 @@ int node_core_start(struct node *node)
 		for (uint32_t i = 0; i < node->group_count; i++)
 			node_fingerprints(node, (uint8_t)i);
 		node_readiness(node);
+		track_publish(node);
 		node_guard_publish(node);
 		node_guard_feed(node);
 		node_rearm(node);
@@ -188,6 +189,9 @@ void node_readiness(struct node *node)
 
 		event.readiness.not_ready = node_not_ready(node, (uint8_t)i, NULL);
 		event.readiness.ready = event.readiness.not_ready == 0;
+		if (!event.readiness.ready && !node->groups[i].is_unready)
+			node->groups[i].unready_at = clock_now();
+		node->groups[i].is_unready = !event.readiness.ready;
 		node_event(node, &event);
 	}
 }

@@ -385,6 +385,7 @@ void node_link_changed(void *context, uint32_t index, const struct links_entry *
 {
 	struct node *node = context;
 
+	track_link_changed(node, index);
 	for (uint32_t i = 0; i < node->path_count; i++) {
 		struct node_path *path = &node->paths[i];
 		const struct links_entry *link;
@@ -482,6 +483,8 @@ int node_paths_open(struct node *node)
 		r = gateways_open(&node->routes);
 	for (uint32_t i = 0; r == 0 && i < node->cfg->path_count; i++)
 		r = node_path_open(node, i);
+	if (r == 0)
+		r = track_open(node);
 	if (r == 0)
 		r = links_start(node->links);
 	node->path_count = node->cfg->path_count;

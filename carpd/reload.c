@@ -130,6 +130,7 @@ static bool reload_is_applicable(enum config_change change, const char *text)
 	switch (change) {
 	case CONFIG_CHANGE_ELECTION:
 	case CONFIG_CHANGE_HANDLERS:
+	case CONFIG_CHANGE_TRACK:
 		return true;
 	case CONFIG_CHANGE_TIMERS:
 		return strncmp(text, "settle", 6) == 0;
@@ -343,6 +344,7 @@ static void reload_adopt(struct reload *reload)
 	event.reload.confirm_questions = config_confirm_questions(node->cfg);
 	event.reload.confirm_spacing = node->cfg->election.confirm.spacing;
 	node_event(node, &event);
+	track_reconfigure(node);
 	for (uint32_t i = 0; i < node->group_count; i++)
 		node_fingerprints(node, (uint8_t)i);
 }

@@ -35,6 +35,12 @@ static json_t *status_demotions(const struct node *node, uint8_t group)
 			list, json_pack("{s:s, s:i, s:o, s:o}", "name", view.name, "weight",
 				      (int)view.weight, "since", status_time(view.since), "expires",
 				      status_time(view.expires)));
+	/* What syncd, the table and the rules lack counts as one; not_ready has the words. */
+	if (node->groups[group].is_unready)
+		(void)json_array_append_new(
+			list, json_pack("{s:s, s:i, s:o, s:n}", "name", "not_ready", "weight",
+				      (int)MODEL_NOT_READY, "since",
+				      status_time(node->groups[group].unready_at), "expires"));
 	return list;
 }
 
@@ -94,13 +100,13 @@ static json_t *status_group(const struct node *node, uint8_t index)
 
 	election_group_view(node->core, index, &view);
 	(void)node_not_ready(node, index, words);
-	return json_pack("{s:s, s:i, s:s, s:I, s:s?, s:s, s:o, s:b, s:o, s:i, s:o, s:o}", "name",
-		group->config->name, "vhid", (int)group->config->vhid, "state",
+	return json_pack("{s:s, s:i, s:s, s:I, s:s?, s:s, s:o, s:b, s:o, s:i, s:o, s:o, s:o}",
+		"name", group->config->name, "vhid", (int)group->config->vhid, "state",
 		state_name(view.state), "term", (json_int_t)view.term.number, "master",
 		node_name_of(node, view.master), "reason", reason_name(view.reason), "since",
 		status_wall(group->since_wall_us), "ready", view.ready, "not_ready", words,
-		"demotion", (int)view.demotion, "demotions", status_demotions(node, index), "peers",
-		status_peers(node, index));
+		"demotion", (int)view.demotion, "demotions", status_demotions(node, index),
+		"tracks", track_status(node, index), "peers", status_peers(node, index));
 }
 
 /* --- alarms ------------------------------------------------------------------------------------

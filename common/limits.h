@@ -13,5 +13,6 @@
 #define LIMIT_CONTROL_LINE    65536u
 #define LIMIT_CONTROL_PER_UID 16u
 #define LIMIT_HANDLERS	      32u
+#define LIMIT_TRACKS	      32u /* tracked interfaces and scripts of a cluster */
 
 #endif

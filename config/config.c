@@ -79,6 +79,14 @@ const struct config_path *config_path_lookup_tag(const struct config *cfg, uint3
 	return NULL;
 }
 
+const struct config_track *config_track_lookup(const struct config_group *group, const char *name)
+{
+	for (uint32_t i = 0; i < group->track_count; i++)
+		if (strcmp(group->tracks[i].name, name) == 0)
+			return &group->tracks[i];
+	return NULL;
+}
+
 const char *config_ifname(
 	const struct config *cfg, const struct config_node *node, const char *logical)
 {

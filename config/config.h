@@ -31,7 +31,10 @@
 #define CONFIG_IFNAME_MAX	    16u /* IFNAMSIZ: 1..15 characters and the NUL */
 #define CONFIG_USER_MAX		    33u
 #define CONFIG_PROBES_MAX	    8u	/* probe addresses of one interface */
-#define CONFIG_ARGUMENTS_MAX	    32u /* words of one handler's command */
+#define CONFIG_ARGUMENTS_MAX	    32u /* words of one handler's or script's command */
+#define CONFIG_TRACKS_MAX	    12u /* of one group: the core has room for 16 demotions */
+#define CONFIG_TRACK_NAME_MAX	    (LIMIT_NAME - 1u - 6u) /* "track:" goes before it */
+#define CONFIG_DEMOTE_MAX	    255u
 #define CONFIG_IGNORE_ADDRESSES_MAX 64u
 #define CONFIG_IGNORE_PROTOCOLS_MAX 16u
 #define CONFIG_TEXT_BYTES_MAX	    65536u /* all paths and arguments together */
@@ -145,6 +148,32 @@ struct config_handler {
 	struct config_pos user_pos; /* of the user's, or of the handler */
 };
 
+enum config_track_kind {
+	CONFIG_TRACK_INTERFACE, /* fails without carrier */
+	CONFIG_TRACK_SCRIPT,	/* fails by its exit status */
+};
+
+/* Something whose failure demotes a node. */
+struct config_track {
+	char name[LIMIT_NAME]; /* "dmz0", "check-isp"; status says "track:dmz0" */
+	uint8_t group;	       /* index of its group */
+	enum config_track_kind kind;
+	uint8_t demote;			   /* 1..255 */
+	char interface[CONFIG_IFNAME_MAX]; /* logical; a node's own name: config_ifname() */
+	/* Scripts only. */
+	uint32_t argument_count;
+	const char *const *arguments; /* as a handler's */
+	const char *program_text;
+	dur_t every;
+	dur_t timeout;
+	uint8_t rise; /* successes in a row until it is well again */
+	uint8_t fall; /* failures in a row until it has failed */
+	bool when_master;
+	char user[CONFIG_USER_MAX];
+	struct config_pos pos;	    /* of the interface's or program's name */
+	struct config_pos user_pos; /* of the user's, or of the entry */
+};
+
 struct config_group {
 	char name[LIMIT_NAME];
 	uint8_t index; /* in config.groups */
@@ -158,6 +187,8 @@ struct config_group {
 	struct config_file rules_backup;
 	uint32_t handler_count;
 	const struct config_handler *handlers;
+	uint32_t track_count;
+	const struct config_track *tracks;
 	/* SHA-256 over the vhid and the sorted set of (interface, address/prefix). */
 	uint8_t address_fingerprint[CRYPTO_HASH_BYTES];
 	struct config_pos pos;
@@ -213,6 +244,8 @@ struct config {
 	struct config_pos address_pos[LIMIT_ADDRESSES]; /* of the same index */
 	uint32_t handler_count;
 	struct config_handler handlers[LIMIT_HANDLERS];
+	uint32_t track_count;
+	struct config_track tracks[LIMIT_TRACKS];
 
 	/* Interface paths in file order, then the sync paths. */
 	uint32_t path_count;
@@ -220,7 +253,7 @@ struct config {
 
 	/* Where the strings and argument lists above live. */
 	uint32_t argument_count;
-	const char *arguments[LIMIT_HANDLERS * (CONFIG_ARGUMENTS_MAX + 1u)];
+	const char *arguments[(LIMIT_HANDLERS + LIMIT_TRACKS) * (CONFIG_ARGUMENTS_MAX + 1u)];
 	uint32_t text_bytes;
 	char text[CONFIG_TEXT_BYTES_MAX];
 };
@@ -247,6 +280,11 @@ const struct config_group *config_group_lookup_tag(const struct config *cfg, uin
 const struct config_interface *config_interface_lookup(const struct config *cfg, const char *name);
 const struct config_path *config_path_lookup(const struct config *cfg, const char *name);
 const struct config_path *config_path_lookup_tag(const struct config *cfg, uint32_t path_tag);
+
+const struct config_track *config_track_lookup(const struct config_group *group, const char *name);
+
+/* config_track_equal: nothing about it differs. */
+bool config_track_equal(const struct config_track *a, const struct config_track *b);
 
 /* config_ifname: what `node` calls the logical interface: its alias, else the logical name itself.
  * Never NULL; also for a name that no group uses. */
@@ -306,6 +344,7 @@ enum config_change {
 	CONFIG_CHANGE_ADDRESS,	 /* added, removed */
 	CONFIG_CHANGE_RULES,	 /* another file name; contents are compared by fingerprint */
 	CONFIG_CHANGE_HANDLERS,
+	CONFIG_CHANGE_TRACK, /* tracked interfaces and scripts */
 	CONFIG_CHANGE_SYNC,
 	CONFIG_CHANGE_COUNT,
 };

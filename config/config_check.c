@@ -58,14 +58,19 @@ static void check_sync_addresses(const struct config *cfg, struct config_errors 
 static void check_alias_known(
 	const struct config *cfg, const struct config_alias *alias, struct config_errors *errors)
 {
-	const char *names[LIMIT_INTERFACES];
+	const char *names[LIMIT_INTERFACES + LIMIT_TRACKS];
 	const char *nearest;
+	uint32_t count = 0;
 
-	if (config_interface_lookup(cfg, alias->logical))
-		return;
 	for (uint32_t i = 0; i < cfg->interface_count; i++)
-		names[i] = cfg->interfaces[i].name;
-	nearest = config_value_nearest(alias->logical, names, cfg->interface_count);
+		names[count++] = cfg->interfaces[i].name;
+	for (uint32_t i = 0; i < cfg->track_count; i++)
+		if (cfg->tracks[i].interface[0])
+			names[count++] = cfg->tracks[i].interface;
+	for (uint32_t i = 0; i < count; i++)
+		if (strcmp(names[i], alias->logical) == 0)
+			return;
+	nearest = config_value_nearest(alias->logical, names, count);
 	config_errors_add(errors, alias->pos,
 		"unknown interface '%s'%s%s%s; allowed: the interfaces of the groups",
 		alias->logical, nearest ? ": did you mean '" : "", nearest ? nearest : "",

@@ -22,6 +22,7 @@ static const char *const change_names[] = {
 	[CONFIG_CHANGE_ADDRESS] = "address",
 	[CONFIG_CHANGE_RULES] = "rules",
 	[CONFIG_CHANGE_HANDLERS] = "handlers",
+	[CONFIG_CHANGE_TRACK] = "track",
 	[CONFIG_CHANGE_SYNC] = "sync",
 };
 _Static_assert(ARRAY_LEN(change_names) == CONFIG_CHANGE_COUNT, "a name each");
@@ -96,7 +97,14 @@ static bool same_interface_names(
 {
 	const struct config *cfgs[] = {diff->old_cfg, diff->new_cfg};
 
-	for (size_t c = 0; c < ARRAY_LEN(cfgs); c++)
+	for (size_t c = 0; c < ARRAY_LEN(cfgs); c++) {
+		for (uint32_t i = 0; i < cfgs[c]->track_count; i++) {
+			const char *name = cfgs[c]->tracks[i].interface;
+
+			if (strcmp(config_ifname(diff->old_cfg, a, name),
+				    config_ifname(diff->new_cfg, b, name)) != 0)
+				return false;
+		}
 		for (uint32_t i = 0; i < cfgs[c]->interface_count; i++) {
 			const char *name = cfgs[c]->interfaces[i].name;
 
@@ -104,6 +112,7 @@ static bool same_interface_names(
 				    config_ifname(diff->new_cfg, b, name)) != 0)
 				return false;
 		}
+	}
 	return true;
 }
 
@@ -260,17 +269,55 @@ static bool same_file(const struct config_file *a, const struct config_file *b)
 	return strcmp(a->path, b->path) == 0;
 }
 
-static bool same_handler(const struct config_handler *a, const struct config_handler *b)
+static bool same_words(
+	const char *const *a, uint32_t a_count, const char *const *b, uint32_t b_count)
 {
-	if (strcmp(a->name, b->name) != 0 || a->argument_count != b->argument_count ||
-		a->on_master != b->on_master || a->on_backup != b->on_backup ||
-		a->phase != b->phase || a->timeout.us != b->timeout.us ||
-		a->required != b->required || strcmp(a->user, b->user) != 0)
+	if (a_count != b_count)
 		return false;
-	for (uint32_t i = 0; i < a->argument_count; i++)
-		if (strcmp(a->arguments[i], b->arguments[i]) != 0)
+	for (uint32_t i = 0; i < a_count; i++)
+		if (strcmp(a[i], b[i]) != 0)
 			return false;
 	return true;
+}
+
+static bool same_handler(const struct config_handler *a, const struct config_handler *b)
+{
+	if (strcmp(a->name, b->name) != 0 || a->on_master != b->on_master ||
+		a->on_backup != b->on_backup || a->phase != b->phase ||
+		a->timeout.us != b->timeout.us || a->required != b->required ||
+		strcmp(a->user, b->user) != 0)
+		return false;
+	return same_words(a->arguments, a->argument_count, b->arguments, b->argument_count);
+}
+
+bool config_track_equal(const struct config_track *a, const struct config_track *b)
+{
+	if (strcmp(a->name, b->name) != 0 || a->kind != b->kind || a->demote != b->demote ||
+		strcmp(a->interface, b->interface) != 0 || a->every.us != b->every.us ||
+		a->timeout.us != b->timeout.us || a->rise != b->rise || a->fall != b->fall ||
+		a->when_master != b->when_master || strcmp(a->user, b->user) != 0)
+		return false;
+	return same_words(a->arguments, a->argument_count, b->arguments, b->argument_count);
+}
+
+/* The order of the entries means nothing. */
+static void diff_tracks(
+	struct diff *diff, const struct config_group *a, const struct config_group *b)
+{
+	for (uint32_t i = 0; i < a->track_count; i++) {
+		const struct config_track *other = config_track_lookup(b, a->tracks[i].name);
+
+		if (!other)
+			tell(diff, CONFIG_CHANGE_TRACK, a->name, "group %s: track:%s removed",
+				a->name, a->tracks[i].name);
+		else if (!config_track_equal(&a->tracks[i], other))
+			tell(diff, CONFIG_CHANGE_TRACK, a->name, "group %s: track:%s changed",
+				a->name, other->name);
+	}
+	for (uint32_t i = 0; i < b->track_count; i++)
+		if (!config_track_lookup(a, b->tracks[i].name))
+			tell(diff, CONFIG_CHANGE_TRACK, b->name, "group %s: track:%s added",
+				b->name, b->tracks[i].name);
 }
 
 static void diff_handlers(
@@ -305,6 +352,7 @@ static void diff_group(
 		!same_file(&a->rules_backup, &b->rules_backup))
 		tell(diff, CONFIG_CHANGE_RULES, a->name, "group %s: other rule files", a->name);
 	diff_handlers(diff, a, b);
+	diff_tracks(diff, a, b);
 }
 
 static void diff_groups(struct diff *diff)

@@ -140,6 +140,20 @@ static void write_handler(struct config_text *out, const struct config_handler *
 		write_word(out, handler->arguments[i]);
 }
 
+static void write_track(struct config_text *out, const struct config_track *track)
+{
+	config_text_printf(out, "track\t%s\t%s\t%u\t%d\t%u\t%u\t%s\n", track->name,
+		track->interface, track->demote, track->when_master, track->rise, track->fall,
+		track->user);
+	if (track->kind != CONFIG_TRACK_SCRIPT)
+		return;
+	write_duration(out, "every", track->every);
+	write_duration(out, "timeout", track->timeout);
+	write_word(out, track->program_text);
+	for (uint32_t i = 1; i < track->argument_count; i++)
+		write_word(out, track->arguments[i]);
+}
+
 static bool write_group(struct config_text *out, const struct config *cfg,
 	const struct config_group *group, const struct config_node **nodes)
 {
@@ -162,6 +176,8 @@ static bool write_group(struct config_text *out, const struct config *cfg,
 		group->rules_backup.path != NULL);
 	for (uint32_t i = 0; i < group->handler_count; i++)
 		write_handler(out, &group->handlers[i]);
+	for (uint32_t i = 0; i < group->track_count; i++)
+		write_track(out, &group->tracks[i]);
 	return ok;
 }
 

@@ -13,8 +13,24 @@ extern const struct config_shape config_parse_group_interface_shape;
 extern const struct config_shape config_parse_group_rules_shape;
 extern const struct config_shape config_parse_group_handler_shape;
 
+/* In config_parse_track.c. */
+extern const struct config_shape config_parse_track_shape;
+
 /* config_parse_group: one entry of groups:, its name being the key. Nodes have been read. */
 void config_parse_group(struct config_parser *parser, const struct config_tree_node *value);
+
+/* config_parse_track: the group's track:, a list. */
+config_shape_fn config_parse_track;
+
+/* config_parse_words: a program and its arguments, into the config's own arguments, ended by NULL.
+ * How many; 0 when it is in error, told. */
+uint32_t config_parse_words(struct config_parser *parser, const struct config_tree_node *value,
+	const char *const *ret_arguments[static 1], const char **ret_program_text,
+	struct config_pos *ret_pos);
+
+/* config_parse_user: a user's name; told when it cannot be one. */
+void config_parse_user(struct config_parser *parser, const struct config_tree_node *value,
+	char user[static CONFIG_USER_MAX], struct config_pos *ret_pos);
 
 /* config_parse_address: an address, with or without a prefix length as asked; told when wrong. */
 bool config_parse_address(struct config_parser *parser, const struct config_tree_node *value,

@@ -303,27 +303,28 @@ static bool check_placeholders(struct config_parser *parser, const struct config
 	return true;
 }
 
-static void take_run(
-	struct config_parser *parser, void *object, const struct config_tree_node *value)
+uint32_t config_parse_words(struct config_parser *parser, const struct config_tree_node *value,
+	const char *const *ret_arguments[static 1], const char **ret_program_text,
+	struct config_pos *ret_pos)
 {
 	struct config *cfg = parser->cfg;
-	struct config_handler *handler = object;
 	struct config_file program = {0};
+	uint32_t count = 0;
 
 	if (!config_shape_kind(
 		    parser, value, CONFIG_TREE_LIST, "a program and its arguments, as a list"))
-		return;
+		return 0;
 	if (value->count < 1 || value->count > CONFIG_ARGUMENTS_MAX) {
 		config_shape_error(parser, value, "%u words; allowed: 1..%u", value->count,
 			CONFIG_ARGUMENTS_MAX);
-		return;
+		return 0;
 	}
-	handler->arguments = &cfg->arguments[cfg->argument_count];
-	handler->pos = value->first->pos;
+	*ret_arguments = &cfg->arguments[cfg->argument_count];
+	*ret_pos = value->first->pos;
 	if (config_shape_file(parser, value->first, &program)) {
 		cfg->arguments[cfg->argument_count++] = program.path;
-		handler->program_text = program.text;
-		handler->argument_count++;
+		*ret_program_text = program.text;
+		count++;
 	}
 	for (const struct config_tree_node *item = value->first->next; item; item = item->next) {
 		const char *text;
@@ -333,11 +334,21 @@ static void take_run(
 			continue;
 		text = config_shape_text(parser, item, item->text);
 		if (!text)
-			return;
+			return 0;
 		cfg->arguments[cfg->argument_count++] = text;
-		handler->argument_count++;
+		count++;
 	}
 	cfg->arguments[cfg->argument_count++] = NULL;
+	return count;
+}
+
+static void take_run(
+	struct config_parser *parser, void *object, const struct config_tree_node *value)
+{
+	struct config_handler *handler = object;
+
+	handler->argument_count = config_parse_words(
+		parser, value, &handler->arguments, &handler->program_text, &handler->pos);
 }
 
 static void take_on(
@@ -388,20 +399,27 @@ static void take_timeout(
 	config_shape_duration(parser, value, dur_ms(1), most, &handler->timeout);
 }
 
-static void take_user(
-	struct config_parser *parser, void *object, const struct config_tree_node *value)
+void config_parse_user(struct config_parser *parser, const struct config_tree_node *value,
+	char user[static CONFIG_USER_MAX], struct config_pos *ret_pos)
 {
-	struct config_handler *handler = object;
 	const char *text = config_shape_word(parser, value, "a user's name");
 
-	handler->user_pos = value->pos;
+	*ret_pos = value->pos;
 	if (!text)
 		return;
 	if (config_value_is_name(text, CONFIG_USER_MAX - 1) ||
 		(text[0] == '_' && config_value_is_name(text + 1, CONFIG_USER_MAX - 2)))
-		strcpy(handler->user, text);
+		strcpy(user, text);
 	else
 		config_shape_error(parser, value, "'%.64s'; allowed: a user's name", text);
+}
+
+static void take_user(
+	struct config_parser *parser, void *object, const struct config_tree_node *value)
+{
+	struct config_handler *handler = object;
+
+	config_parse_user(parser, value, handler->user, &handler->user_pos);
 }
 
 #define HANDLER(field) CONFIG_SHAPE_FIELD(struct config_handler, field)
@@ -494,7 +512,8 @@ static const struct config_shape_key group_keys[] = {
 	{"rules", CONFIG_SHAPE_OTHER, false, .take = take_rules, .type_text = "mapping",
 		.fallback_text = "nftables is left alone", .range_text = "see below",
 		.meaning = "The rulesets that switch with the group."},
-	{"track", CONFIG_SHAPE_LATER, false, .type_text = "list",
+	{"track", CONFIG_SHAPE_OTHER, false, .take = config_parse_track, .type_text = "list",
+		.range_text = "12 a group, 32 in all",
 		.meaning = "Interfaces and scripts whose failure demotes a node."},
 	{"handlers", CONFIG_SHAPE_OTHER, false, .take = take_handlers, .type_text = "list",
 		.range_text = "32 in all", .meaning = "Programs that run at transitions."},
@@ -520,5 +539,6 @@ void config_parse_group(struct config_parser *parser, const struct config_tree_n
 	group->pos = value->key_pos;
 	group->interfaces = &cfg->interfaces[cfg->interface_count];
 	group->handlers = &cfg->handlers[cfg->handler_count];
+	group->tracks = &cfg->tracks[cfg->track_count];
 	config_shape_read(parser, &config_parse_group_shape, group, value);
 }

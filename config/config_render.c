@@ -217,6 +217,32 @@ static void render_handler(struct writer *writer, const struct config_handler *h
 	close_mapping(writer);
 }
 
+static void render_track(struct writer *writer, const struct config_track *track)
+{
+	open_mapping(writer, false);
+	pair(writer, "name", track->name);
+	if (track->kind == CONFIG_TRACK_INTERFACE) {
+		pair(writer, "interface", track->interface);
+		pair_number(writer, "demote", track->demote);
+		close_mapping(writer);
+		return;
+	}
+	word(writer, "script");
+	open_list(writer, true);
+	word(writer, track->program_text);
+	for (uint32_t i = 1; i < track->argument_count; i++)
+		word(writer, track->arguments[i]);
+	close_list(writer);
+	pair_number(writer, "demote", track->demote);
+	pair_duration(writer, "every", track->every);
+	pair_duration(writer, "timeout", track->timeout);
+	pair_number(writer, "rise", track->rise);
+	pair_number(writer, "fall", track->fall);
+	pair(writer, "when", track->when_master ? "master" : "always");
+	pair(writer, "user", track->user);
+	close_mapping(writer);
+}
+
 static void render_group(
 	struct writer *writer, const struct config *cfg, const struct config_group *group)
 {
@@ -241,6 +267,11 @@ static void render_group(
 			pair(writer, "backup", group->rules_backup.text);
 		close_mapping(writer);
 	}
+	word(writer, "track");
+	open_list(writer, group->track_count == 0);
+	for (uint32_t i = 0; i < group->track_count; i++)
+		render_track(writer, &group->tracks[i]);
+	close_list(writer);
 	word(writer, "handlers");
 	open_list(writer, group->handler_count == 0);
 	for (uint32_t i = 0; i < group->handler_count; i++)

@@ -175,11 +175,10 @@ void permissions_check_program(
 
 /* A user that the node does not know would be found out at the transition that needs the handler.
  */
-static void check_user(const struct config_handler *handler, struct config_errors *errors)
+static void check_user(const char *user, struct config_pos pos, struct config_errors *errors)
 {
-	if (!getpwnam(handler->user))
-		config_errors_add(errors, handler->user_pos, "user '%s' is not known on this node",
-			handler->user);
+	if (!getpwnam(user))
+		config_errors_add(errors, pos, "user '%s' is not known on this node", user);
 }
 
 static void check_same_rules(
@@ -200,7 +199,15 @@ void permissions_check(const struct config *cfg, struct config_errors *errors)
 	for (uint32_t i = 0; i < cfg->handler_count; i++) {
 		permissions_check_program(
 			cfg->handlers[i].arguments[0], cfg->handlers[i].pos, errors);
-		check_user(&cfg->handlers[i], errors);
+		check_user(cfg->handlers[i].user, cfg->handlers[i].user_pos, errors);
+	}
+	for (uint32_t i = 0; i < cfg->track_count; i++) {
+		const struct config_track *track = &cfg->tracks[i];
+
+		if (track->kind != CONFIG_TRACK_SCRIPT)
+			continue;
+		permissions_check_program(track->arguments[0], track->pos, errors);
+		check_user(track->user, track->user_pos, errors);
 	}
 	for (uint32_t i = 0; i < cfg->group_count; i++)
 		check_same_rules(

@@ -41,6 +41,43 @@ static void labconf_stub_handlers(struct config *cfg)
 	}
 }
 
+/* labconf_stub_tracks: scripts become stubs; tracked interfaces that no group uses are not in the
+ * lab.
+ */
+static void labconf_stub_tracks(struct config *cfg)
+{
+	for (uint32_t i = 0; i < cfg->track_count; i++) {
+		struct config_track *track = &cfg->tracks[i];
+
+		if (track->kind != CONFIG_TRACK_SCRIPT)
+			continue;
+		track->arguments = labconf_stub_arguments;
+		track->argument_count = 1;
+		track->program_text = labconf_stub;
+	}
+}
+
+static void labconf_stub_hooks(struct config *cfg)
+{
+	labconf_stub_handlers(cfg);
+	labconf_stub_tracks(cfg);
+}
+
+static void labconf_drop_interfaces(struct config *cfg)
+{
+	for (uint32_t g = 0; g < cfg->group_count; g++) {
+		struct config_group *group = &cfg->groups[g];
+		struct config_track *tracks = &cfg->tracks[group->tracks - cfg->tracks];
+		uint32_t kept = 0;
+
+		for (uint32_t i = 0; i < group->track_count; i++)
+			if (tracks[i].kind == CONFIG_TRACK_SCRIPT ||
+				config_interface_lookup(cfg, tracks[i].interface))
+				tracks[kept++] = tracks[i];
+		group->track_count = kept;
+	}
+}
+
 static int labconf_save(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -76,7 +113,8 @@ int labconf_write(struct config *cfg, const struct labconf_options *options,
 	if (r < 0)
 		return r;
 	if (!options->run_hooks)
-		labconf_stub_handlers(cfg);
+		labconf_stub_hooks(cfg);
+	labconf_drop_interfaces(cfg);
 	if (options->max_flows > 0)
 		cfg->sync.max_flows = options->max_flows;
 	text = config_render(cfg);
