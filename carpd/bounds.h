@@ -13,6 +13,11 @@
 /* Between two judgements of the core, at least. */
 #define CARPD_JUDGE_PAUSE_US 250
 
+/* A stage's deadline that is judged so late that the whole process has slept: what control sockets
+ * hold, which come after timers, is read first. */
+#define CARPD_LATE_US	    2000
+#define CARPD_LATE_GRACE_MS 5
+
 /* Helper: programs that run at the same time; more are refused (the caller's stage fails). */
 #define CARPD_HELPER_RUNS_MAX	   64u
 #define CARPD_HELPER_MESSAGE_BYTES 65536u /* one request or answer; longer ones are refused */

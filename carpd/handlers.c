@@ -57,6 +57,8 @@ struct handlers {
 	uint32_t last_id;
 	uint64_t ignored_count;
 	struct evloop_timer timer;
+	mono_t armed_for;
+	bool is_late; /* carpd slept past armed_for: answers are read first */
 };
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -68,6 +70,7 @@ static void handlers_arm(struct handlers *h)
 	for (unsigned int i = 0; i < CARPD_HANDLER_EVENTS_MAX; i++)
 		if (h->events[i].id != 0)
 			next = mono_min(next, h->events[i].deadline);
+	h->armed_for = next;
 	evloop_timer_set(&h->timer, next);
 }
 
@@ -114,6 +117,13 @@ static void on_deadline(void *context)
 	struct handlers *h = context;
 	mono_t now = clock_now();
 
+	if (!h->is_late && !mono_is_never(h->armed_for) &&
+		mono_diff(now, h->armed_for).us > CARPD_LATE_US) {
+		h->is_late = true;
+		evloop_timer_set(&h->timer, mono_add(now, dur_ms(CARPD_LATE_GRACE_MS)));
+		return;
+	}
+	h->is_late = false;
 	for (unsigned int i = 0; i < CARPD_HANDLER_EVENTS_MAX; i++)
 		if (h->events[i].id != 0 && mono_reached(now, h->events[i].deadline))
 			handlers_finish(h, &h->events[i], false, "no answer in time");

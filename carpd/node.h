@@ -172,6 +172,7 @@ struct node_group {
 	const struct config_group *config;
 	uint8_t index;
 	struct transaction transaction;
+	bool stage_is_late; /* its deadline passed while carpd slept: answers are read first */
 	struct evloop_timer stage_timer;
 	/* Addresses. */
 	bool holds; /* carpd wants the addresses to be there: they are renewed */

@@ -29,8 +29,16 @@ static void node_group_arm(struct node_group *group)
 static void on_stage_deadline(void *context)
 {
 	struct node_group *group = context;
+	mono_t now = clock_now(), deadline = transaction_deadline(&group->transaction);
 
-	transaction_expire(&group->transaction, clock_now());
+	if (!group->stage_is_late && !mono_is_never(deadline) &&
+		mono_diff(now, deadline).us > CARPD_LATE_US) {
+		group->stage_is_late = true;
+		evloop_timer_set(&group->stage_timer, mono_add(now, dur_ms(CARPD_LATE_GRACE_MS)));
+		return;
+	}
+	group->stage_is_late = false;
+	transaction_expire(&group->transaction, now);
 	node_group_arm(group);
 }
 

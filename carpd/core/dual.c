@@ -177,6 +177,14 @@ bool dual_judge(struct election *e, uint8_t group)
 		group_demote(e, group, REASON_OWN_DEMOTION, e->config.peers[peer].id);
 		return true;
 	}
+	if (g->was_late && advert_term_compare(e->peers[peer].views[group].term, g->term) > 0) {
+		trace_line(e, group,
+			TRACE_TEXT("late, and %s has taken the group over",
+				e->config.peers[peer].name),
+			"withdraw before a word");
+		group_demote(e, group, REASON_LATE_CLOCK, e->config.peers[peer].id);
+		return true;
+	}
 	if (!g->dual || g->dual_with != e->config.peers[peer].id)
 		dual_begin(e, group, peer);
 	election_wake(e, peers_dead_at(e, group, peer));

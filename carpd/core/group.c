@@ -140,6 +140,7 @@ void group_promote(struct election *e, uint8_t group, enum reason reason, uint8_
 	CHECK(g->state == GROUP_STATE_BACKUP);
 	g->term = group_next_term(e, group);
 	g->from = from;
+	g->lost = 0;
 	g->wants = false;
 	g->wants_since = MONO_NEVER;
 	g->overruled = 0;
@@ -211,6 +212,7 @@ static void group_leave(struct election *e, uint8_t group, enum reason reason)
 		election_append(e, ELECTION_ACTION_LIBERAL, group)->on = false;
 	g->liberal = false;
 	g->from = 0;
+	g->lost = 0;
 	g->mute = false;
 	/* Who has the group now is known by its own adverts, and its death by their end. */
 	g->vacant_at = e->now;
@@ -326,6 +328,7 @@ static void group_judge_promoting(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
 
+	handover_rejoin(e, group);
 	for (uint8_t p = 0; p < e->config.peer_count; p++) {
 		const struct model_view *view = &e->peers[p].views[group];
 
@@ -379,6 +382,7 @@ static void group_judge_master(struct election *e, uint8_t group)
 
 	if (stalls_judge_listening(e, group))
 		return;
+	handover_rejoin(e, group);
 	if (dual_judge(e, group))
 		return;
 	group_judge_claims(e, group);

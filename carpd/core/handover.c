@@ -6,8 +6,15 @@
 #include "carpd/core/order.h"
 #include "carpd/core/paths.h"
 #include "carpd/core/peers.h"
+#include "carpd/core/timers.h"
 #include "carpd/core/trace.h"
 #include "common/check.h"
+
+dur_t handover_patience(const struct election *e, uint8_t group, uint8_t peer)
+{
+	return timers_beacon_down(e->config.advbase, e->config.dead_factor,
+		dur_us(e->peers[peer].views[group].interval_us));
+}
 
 static enum election_reply handover_begin_check(
 	const struct election *e, uint8_t group, uint8_t *target, bool force)
@@ -138,6 +145,17 @@ static void handover_judge_announced(
 	group_demote(e, group, offer->cause, offer->target);
 }
 
+/* handover_target_dead_at: until it has announced nothing is lost by patience: this node forwards.
+ * A target that stalls as long as a backup may is waited for. */
+static mono_t handover_target_dead_at(const struct election *e, uint8_t group, uint8_t peer)
+{
+	const struct model_view *view = &e->peers[peer].views[group];
+
+	if (!view->known || view->closed || e->groups[group].offer.announced)
+		return peers_dead_at(e, group, peer);
+	return mono_add(view->heard_at, handover_patience(e, group, peer));
+}
+
 static void handover_judge_offer(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
@@ -147,7 +165,7 @@ static void handover_judge_offer(struct election *e, uint8_t group)
 	mono_t deadline = mono_add(offer->started_at, dur_ms(HANDOVER_DEADLINE_MS));
 	bool ours = view->handover_from == e->config.own.id && view->handover_id == offer->id;
 
-	if (!peers_alive(e, group, peer)) {
+	if (mono_reached(e->now, handover_target_dead_at(e, group, peer))) {
 		handover_fail(e, group, "silent");
 		return;
 	}
@@ -167,7 +185,7 @@ static void handover_judge_offer(struct election *e, uint8_t group)
 		handover_judge_announced(e, group, view);
 	if (offer->active) {
 		election_wake(e, deadline);
-		election_wake(e, peers_dead_at(e, group, peer));
+		election_wake(e, handover_target_dead_at(e, group, peer));
 	}
 }
 
@@ -344,7 +362,30 @@ static void handover_judge_target_old(struct election *e, uint8_t group)
 	trace_line(e, group, TRACE_TEXT("%s died in the hand-over", trace_node(e, g->from)),
 		"complete as MASTER_DEAD");
 	g->reason = REASON_MASTER_DEAD;
+	g->lost = g->from;
 	g->from = 0;
+	g->send_now = true;
+}
+
+void handover_rejoin(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+	uint8_t old = election_peer_index(e, g->lost);
+	const struct model_view *view;
+
+	if (g->lost == 0 || old == MODEL_NO_PEER || !peers_alive(e, group, old))
+		return;
+	view = &e->peers[old].views[group];
+	g->lost = 0;
+	if (view->state != GROUP_STATE_MASTER || view->handover_to != e->config.own.id ||
+		view->handover_id != g->from_id)
+		return;
+	trace_line(e, group,
+		TRACE_TEXT("%s lives and still offers the group", e->config.peers[old].name),
+		"the hand-over goes on");
+	if (g->state == GROUP_STATE_PROMOTING)
+		g->reason = handover_judge_offered_reason(view->reason);
+	g->from = e->config.peers[old].id;
 	g->send_now = true;
 }
 

@@ -43,6 +43,14 @@ bool handover_judge_offered(struct election *e, uint8_t group);
  * a hand-over, a living master is heard. */
 void handover_judge_target(struct election *e, uint8_t group);
 
+/* handover_patience: how long the two sides of a hand-over wait for each other: as long as for a
+ * backup, for until the target has announced the old master serves. */
+dur_t handover_patience(const struct election *e, uint8_t group, uint8_t peer);
+
+/* handover_rejoin: an old master that was given up for dead lives after all and still offers what
+ * this node has taken: the hand-over goes on. */
+void handover_rejoin(struct election *e, uint8_t group);
+
 /* handover_related: whether that master peer is the other side of a hand-over under way. */
 bool handover_related(const struct election *e, uint8_t group, uint8_t peer);
 

@@ -239,6 +239,7 @@ struct model_group {
 	uint8_t from;	  /* the old master, while it overlaps; 0 = none */
 	uint32_t from_id; /* of the last offer that was taken; never taken twice */
 	uint8_t from_last;
+	uint8_t lost;	 /* the old master that fell silent in the hand-over; 0 = none */
 	bool liberal;	 /* asked of the shell, not yet taken back */
 	uint8_t refused; /* whose offer was refused */
 	uint32_t refused_id;
@@ -255,7 +256,8 @@ struct model_group {
 	mono_t listen_until; /* late clock, alone: silent until then */
 	bool listening;
 	bool listen_asked;
-	bool mute; /* late clock: not a word until DEMOTED */
+	bool mute;     /* late clock: not a word until DEMOTED */
+	bool was_late; /* silent so long that its questions may have gone unanswered */
 
 	/* After giving up. */
 	bool resigned; /* without a successor that has it: resign as soon as withdrawn */

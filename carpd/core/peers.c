@@ -109,21 +109,33 @@ uint8_t peers_holder(const struct election *e, uint8_t group)
 	return peers_best_of(e, group, GROUP_STATE_PROMOTING, GROUP_STATE_DEMOTING);
 }
 
-void peers_forget_silence(struct election *e, uint8_t group, mono_t asleep_at)
+/* peers_forget: the instant of the last advert, moved by what was slept through since; so much that
+ * at least `grace` is left, and never past now. */
+static mono_t peers_forget(
+	const struct election *e, mono_t heard_at, dur_t silence, dur_t late, dur_t grace)
+{
+	mono_t least = {e->now.us + grace.us - silence.us};
+
+	return mono_min(e->now, mono_max(mono_add(heard_at, late), least));
+}
+
+void peers_forget_silence(struct election *e, uint8_t group, dur_t late, dur_t grace)
 {
 	const struct model_group *g = &e->groups[group];
+	mono_t asleep_at = e->stepped_at;
 
 	for (uint8_t p = 0; p < e->config.peer_count; p++) {
+		struct model_view *view = &e->peers[p].views[group];
 		dur_t silence = peers_silence(e, group, p);
 
 		if (!peers_alive_at(e, group, p, asleep_at))
 			continue;
-		e->peers[p].views[group].heard_at = e->now;
+		view->heard_at = peers_forget(e, view->heard_at, silence, late, grace);
 		for (uint16_t lane = g->lane_first; lane < g->lane_first + g->lane_count; lane++) {
 			struct model_lane *l = &e->peers[p].lanes[lane];
 
 			if (l->heard && asleep_at.us < mono_add(l->heard_at, silence).us)
-				l->heard_at = e->now;
+				l->heard_at = peers_forget(e, l->heard_at, silence, late, grace);
 		}
 	}
 }

@@ -46,7 +46,8 @@ uint8_t peers_holder(const struct election *e, uint8_t group);
 /* peers_master: the live peer in state master with the highest term, or MODEL_NO_PEER. */
 uint8_t peers_master(const struct election *e, uint8_t group);
 
-/* peers_forget_silence: a late clock: who lived when this node fell asleep counts as heard now. */
-void peers_forget_silence(struct election *e, uint8_t group, mono_t asleep_at);
+/* peers_forget_silence: a clock that is late: who lived when this node fell asleep was not silent
+ * while it slept, and lives for `grace` from now at least. */
+void peers_forget_silence(struct election *e, uint8_t group, dur_t late, dur_t grace);
 
 #endif

@@ -2,19 +2,53 @@
 
 #include "carpd/core/election_internal.h"
 #include "carpd/core/group.h"
+#include "carpd/core/handover.h"
 #include "carpd/core/peers.h"
 #include "carpd/core/timers.h"
 #include "carpd/core/trace.h"
+
+/* stalls_limit: after how long a silence of this node some living peer takes it for dead: its own
+ * skew is in the interval that it signs. */
+static dur_t stalls_limit(const struct election *e, uint8_t group, dur_t interval)
+{
+	int64_t skew_us = INT64_MAX;
+
+	for (uint8_t p = 0; p < e->config.peer_count; p++) {
+		int64_t us = e->peers[p].views[group].interval_us - e->config.advbase.us;
+
+		if (peers_alive_at(e, group, p, e->stepped_at) && us < skew_us)
+			skew_us = us > 0 ? us : 0;
+	}
+	return dur_add(dur_mul(interval, e->config.dead_factor),
+		dur_us(skew_us == INT64_MAX ? 0 : skew_us));
+}
+
+/* stalls_detect_promoting: a candidate that slept while peers lived may have been overtaken. Not
+ * the target of a hand-over: the old master serves, and waits for it (handover_patience()). And not
+ * one that is alone: its promotion is all that the group has. */
+static bool stalls_detect_promoting(struct election *e, uint8_t group, dur_t silent)
+{
+	const struct model_group *g = &e->groups[group];
+	uint8_t old = election_peer_index(e, g->from);
+
+	if (old != MODEL_NO_PEER)
+		return silent.us > handover_patience(e, group, old).us / 2;
+	return peers_any_alive_at(e, group, e->stepped_at);
+}
 
 static void stalls_detect_holder(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
 	dur_t interval = timers_interval(e->config.advbase, e->config.groups[group].advskew);
 	dur_t silent = mono_diff(e->now, mono_max(g->sent_at, g->since));
-	dur_t limit = dur_mul(interval, e->config.dead_factor);
+	dur_t confirmed =
+		dur_add(interval, dur_mul(e->config.confirm_spacing, e->config.confirm_questions));
 	bool company = peers_any_alive_at(e, group, e->stepped_at);
 
-	if (silent.us <= limit.us || g->listening)
+	g->was_late = e->config.confirm_questions > 0 && silent.us > confirmed.us;
+	if (silent.us <= stalls_limit(e, group, interval).us || g->listening)
+		return;
+	if (g->state == GROUP_STATE_PROMOTING && !stalls_detect_promoting(e, group, silent))
 		return;
 	if (company || g->state == GROUP_STATE_PROMOTING) {
 		trace_line(e, group,
@@ -34,17 +68,25 @@ static void stalls_detect_holder(struct election *e, uint8_t group)
 static void stalls_detect_backup(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
-	dur_t down = group_master_down(e, group, DUR_ZERO);
 	dur_t late = mono_diff(e->now, e->wake_at);
+	dur_t grace =
+		dur_min(late, dur_add(e->config.advbase, timers_confirm_margin(e->config.advbase)));
 
-	if (late.us <= down.us / 2)
+	if (mono_is_never(e->wake_at) ||
+		late.us <= dur_max(dur_us(STALLS_LATE_MIN_US), dur_us(e->config.advbase.us / 4)).us)
 		return;
-	trace_line(e, group, TRACE_TEXT("late by %s", TRACE_MS(late)), "re-arm, do not promote");
-	peers_forget_silence(e, group, e->stepped_at);
-	if (g->state == GROUP_STATE_INIT)
-		g->hold_until = mono_max(g->hold_until, mono_add(e->now, down));
-	else
-		g->vacant_at = mono_max(g->vacant_at, mono_add(e->now, down));
+	trace_line(e, group, TRACE_TEXT("late by %s", TRACE_MS(late)),
+		"what it slept through is no silence");
+	peers_forget_silence(e, group, late, grace);
+	if (g->state == GROUP_STATE_INIT) {
+		g->hold_until = mono_max(
+			g->hold_until, mono_add(e->now, group_master_down(e, group, DUR_ZERO)));
+		return;
+	}
+	if (g->vacant_at.us > e->stepped_at.us)
+		g->vacant_at = mono_add(g->vacant_at, late);
+	if (peers_holder(e, group) == MODEL_NO_PEER)
+		g->vacant_at = mono_max(g->vacant_at, mono_add(e->now, grace));
 }
 
 void stalls_detect(struct election *e)

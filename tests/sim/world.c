@@ -533,6 +533,17 @@ void world_pause(struct world *w, uint8_t node, bool drops)
 	}
 }
 
+/* world_least_skew: of the other nodes: the quickest of them waits so much longer for a master. */
+static int64_t world_least_skew(const struct world *w, uint8_t node, uint8_t group)
+{
+	int64_t least = 255;
+
+	for (uint8_t other = 0; other < w->options.nodes; other++)
+		if (other != node && w->configs[other].groups[group].advskew < least)
+			least = w->configs[other].groups[group].advskew;
+	return w->options.advbase_us * least / 256;
+}
+
 void world_resume(struct world *w, uint8_t node)
 {
 	struct world_node *n = &w->nodes[node];
@@ -547,7 +558,8 @@ void world_resume(struct world *w, uint8_t node)
 			w->options.advbase_us * (256 + w->configs[node].groups[g].advskew) / 256;
 
 		if (world_master(w, node, g) && n->slept_in_company[g] &&
-			n->slept_us > interval * w->options.dead_factor + 1000)
+			n->slept_us > interval * w->options.dead_factor +
+					      world_least_skew(w, node, g) + 1000)
 			n->groups[g].slept_term = n->election.groups[g].term.number;
 	}
 	world_disturb(w, node);
@@ -677,10 +689,10 @@ static void world_stage(struct world *w, const struct world_event *event)
 	if (!n->up || g->stage != event->generation)
 		return;
 	if (n->paused) {
-		/* The process sleeps, and its executor with it: later. */
+		/* The process sleeps, and its executor with it: later, in the same order. */
 		struct world_event again = *event;
 
-		again.at = w->now + 1000;
+		again.at = (w->now / 1000 + 1) * 1000;
 		world_push(w, &again);
 		return;
 	}

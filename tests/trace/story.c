@@ -224,6 +224,30 @@ static void story_handover_dead_master(struct story *s)
 	run(s, 300);
 }
 
+static void story_handover_stalls(struct story *s)
+{
+	struct world_options o = story_options(2);
+
+	o.stage_us = 200000;
+	open_running(s, &o);
+	note(s, "a hand-over to fw2, which stalls for 80 ms in the middle of it");
+	world_handover(s->w, 0, 0, 2, false);
+	run(s, 5);
+	world_pause(s->w, 1, false);
+	run(s, 80);
+	world_resume(s->w, 1);
+	run(s, 300);
+	reply(s);
+	note(s, "and back, while all paths lose everything for 60 ms");
+	world_handover(s->w, 0, 0, 1, false);
+	run(s, 5);
+	cut_all(s, 1);
+	run(s, 60);
+	cut_all(s, -1);
+	run(s, 300);
+	reply(s);
+}
+
 static void story_sigterm(struct story *s)
 {
 	struct world_options o = story_options(2);
@@ -548,6 +572,18 @@ static void story_three(struct story *s)
 	run(s, 300);
 }
 
+static void story_stagger(struct story *s)
+{
+	struct world_options o = story_options(3);
+
+	for (uint8_t i = 0; i < 3; i++)
+		o.advskew[i] = 0;
+	open_running(s, &o);
+	note(s, "three alike: fw1 loses its power, and only the stagger keeps fw3 from going too");
+	world_power_off(s->w, 0, false);
+	run(s, 100);
+}
+
 static void story_claims(struct story *s)
 {
 	struct world_options o = story_options(3);
@@ -699,6 +735,7 @@ static const struct {
 	{"handover", story_handover},
 	{"handover-dead-master", story_handover_dead_master},
 	{"handover-silent-target", story_handover_silent_target},
+	{"handover-stalls", story_handover_stalls},
 	{"heal", story_heal},
 	{"heal-demoted", story_heal_demoted},
 	{"late-backup", story_late_backup},
@@ -712,6 +749,7 @@ static const struct {
 	{"preempt", story_preempt},
 	{"replay", story_replay},
 	{"sigterm", story_sigterm},
+	{"stagger", story_stagger},
 	{"start", story_start},
 	{"start-alone", story_start_alone},
 	{"three", story_three},
