@@ -13,9 +13,8 @@ struct crypto_mac {
 	EVP_MAC_CTX *context; /* keyed once; EVP_MAC_init(NULL key) restarts it */
 };
 
-struct crypto_mac *crypto_mac_new(const uint8_t key[static CRYPTO_KEY_BYTES])
+static struct crypto_mac *crypto_mac_new_of(char *digest, const uint8_t *key, size_t key_bytes)
 {
-	char digest[] = "SHA256";
 	const OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
 		OSSL_PARAM_construct_end(),
@@ -26,12 +25,25 @@ struct crypto_mac *crypto_mac_new(const uint8_t key[static CRYPTO_KEY_BYTES])
 	if (mac && algorithm)
 		mac->context = EVP_MAC_CTX_new(algorithm);
 	EVP_MAC_free(algorithm);
-	if (!mac || !mac->context ||
-		EVP_MAC_init(mac->context, key, CRYPTO_KEY_BYTES, params) != 1) {
+	if (!mac || !mac->context || EVP_MAC_init(mac->context, key, key_bytes, params) != 1) {
 		crypto_mac_free(mac);
 		return NULL;
 	}
 	return mac;
+}
+
+struct crypto_mac *crypto_mac_new(const uint8_t key[static CRYPTO_KEY_BYTES])
+{
+	char digest[] = "SHA256";
+
+	return crypto_mac_new_of(digest, key, CRYPTO_KEY_BYTES);
+}
+
+struct crypto_mac *crypto_sha1_new(const uint8_t key[static CRYPTO_SHA1_BYTES])
+{
+	char digest[] = "SHA1";
+
+	return crypto_mac_new_of(digest, key, CRYPTO_SHA1_BYTES);
 }
 
 void crypto_mac_free(struct crypto_mac *mac)
@@ -42,31 +54,55 @@ void crypto_mac_free(struct crypto_mac *mac)
 	free(mac);
 }
 
-enum crypto_result crypto_mac_sign(struct crypto_mac *mac, const struct crypto_part *parts,
-	size_t part_count, uint8_t ret_tag[static CRYPTO_HASH_BYTES])
+static enum crypto_result crypto_mac_sign_as(struct crypto_mac *mac,
+	const struct crypto_part *parts, size_t part_count, uint8_t *ret_tag, size_t tag_bytes)
 {
 	size_t written = 0;
 	bool ok = EVP_MAC_init(mac->context, NULL, 0, NULL) == 1;
 
 	for (size_t i = 0; ok && i < part_count; i++)
 		ok = EVP_MAC_update(mac->context, parts[i].data, parts[i].size_bytes) == 1;
-	ok = ok && EVP_MAC_final(mac->context, ret_tag, &written, CRYPTO_HASH_BYTES) == 1 &&
-	     written == CRYPTO_HASH_BYTES;
+	ok = ok && EVP_MAC_final(mac->context, ret_tag, &written, tag_bytes) == 1 &&
+	     written == tag_bytes;
 	if (!ok)
-		crypto_wipe(ret_tag, CRYPTO_HASH_BYTES);
+		crypto_wipe(ret_tag, tag_bytes);
 	return ok ? CRYPTO_OK : CRYPTO_FAILED;
+}
+
+static enum crypto_result crypto_mac_verify_as(struct crypto_mac *mac,
+	const struct crypto_part *parts, size_t part_count, const uint8_t *tag, size_t tag_bytes)
+{
+	uint8_t expected[CRYPTO_HASH_BYTES];
+	enum crypto_result result = crypto_mac_sign_as(mac, parts, part_count, expected, tag_bytes);
+
+	if (result == CRYPTO_OK && !crypto_equal(expected, tag, tag_bytes))
+		result = CRYPTO_FAILED;
+	crypto_wipe(expected, sizeof(expected));
+	return result;
+}
+
+enum crypto_result crypto_mac_sign(struct crypto_mac *mac, const struct crypto_part *parts,
+	size_t part_count, uint8_t ret_tag[static CRYPTO_HASH_BYTES])
+{
+	return crypto_mac_sign_as(mac, parts, part_count, ret_tag, CRYPTO_HASH_BYTES);
 }
 
 enum crypto_result crypto_mac_verify(struct crypto_mac *mac, const struct crypto_part *parts,
 	size_t part_count, const uint8_t tag[static CRYPTO_HASH_BYTES])
 {
-	uint8_t expected[CRYPTO_HASH_BYTES];
-	enum crypto_result result = crypto_mac_sign(mac, parts, part_count, expected);
+	return crypto_mac_verify_as(mac, parts, part_count, tag, CRYPTO_HASH_BYTES);
+}
 
-	if (result == CRYPTO_OK && !crypto_equal(expected, tag, CRYPTO_HASH_BYTES))
-		result = CRYPTO_FAILED;
-	crypto_wipe(expected, sizeof(expected));
-	return result;
+enum crypto_result crypto_sha1_sign(struct crypto_mac *mac, const struct crypto_part *parts,
+	size_t part_count, uint8_t ret_tag[static CRYPTO_SHA1_BYTES])
+{
+	return crypto_mac_sign_as(mac, parts, part_count, ret_tag, CRYPTO_SHA1_BYTES);
+}
+
+enum crypto_result crypto_sha1_verify(struct crypto_mac *mac, const struct crypto_part *parts,
+	size_t part_count, const uint8_t tag[static CRYPTO_SHA1_BYTES])
+{
+	return crypto_mac_verify_as(mac, parts, part_count, tag, CRYPTO_SHA1_BYTES);
 }
 
 enum crypto_result crypto_derive(const uint8_t secret[static CRYPTO_KEY_BYTES], const void *info,

@@ -11,6 +11,7 @@
 
 #define CRYPTO_KEY_BYTES  32u
 #define CRYPTO_HASH_BYTES 32u
+#define CRYPTO_SHA1_BYTES 20u /* key and tag of CARPv2; nothing else uses SHA-1 */
 
 enum crypto_result {
 	CRYPTO_FAILED = 0,
@@ -36,6 +37,16 @@ enum crypto_result crypto_mac_sign(struct crypto_mac *mac, const struct crypto_p
 /* crypto_mac_verify: constant-time comparison with the tag that the parts ought to have. */
 enum crypto_result crypto_mac_verify(struct crypto_mac *mac, const struct crypto_part *parts,
 	size_t part_count, const uint8_t tag[static CRYPTO_HASH_BYTES])
+	__attribute__((warn_unused_result));
+
+/* crypto_sha1_new, crypto_sha1_sign, crypto_sha1_verify: the same with HMAC-SHA-1 and a key of 20
+ * bytes, which CARPv2 prescribes. For that wire alone. */
+struct crypto_mac *crypto_sha1_new(const uint8_t key[static CRYPTO_SHA1_BYTES]);
+enum crypto_result crypto_sha1_sign(struct crypto_mac *mac, const struct crypto_part *parts,
+	size_t part_count, uint8_t ret_tag[static CRYPTO_SHA1_BYTES])
+	__attribute__((warn_unused_result));
+enum crypto_result crypto_sha1_verify(struct crypto_mac *mac, const struct crypto_part *parts,
+	size_t part_count, const uint8_t tag[static CRYPTO_SHA1_BYTES])
 	__attribute__((warn_unused_result));
 
 /* crypto_derive: HKDF-SHA-256 (RFC 5869), no salt, `info` as the label; at most 255 * 32 bytes. */
