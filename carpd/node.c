@@ -318,6 +318,7 @@ static int node_wait_former_guard(struct node *node)
  * life may have left is gone. */
 static const struct node_open_step node_open_steps[] = {
 	{"keys", node_open_keys, 2},
+	{"passphrase", node_carp2_open, 2},
 	{"event loop", node_open_loop, 1},
 	{"the guard of an earlier carpd", node_wait_former_guard, 1},
 	{"leftovers", node_sweep, 1},
@@ -409,6 +410,7 @@ void node_close(struct node *node)
 	evloop_timer_close(&node->request_timer);
 	helper_close(node->helper);
 	advert_keys_fini(&node->keys);
+	node_carp2_close(node);
 	free(node->manifests);
 	free(node->core);
 	free(node->actions);

@@ -7,6 +7,7 @@
  *   node_stages.c  the stages of promotions and demotions, for transaction.c
  *   node_guard.c   what the guard must know; a new life after it has fired
  *   node_start.c   the first seconds: locks, sweep, rules
+ *   node_carp2.c   CARPv2 on the groups' interfaces: keys, packets in and out, the guard's bow-out
  *   health.c       an interface's own test          liberal.c  TCP liberality of an overlap
  *   track.c        tracked interfaces and scripts
  *   ops.c, status.c, reload.c, stop.c               what operators ask
@@ -33,6 +34,7 @@
 #include "carpd/score.h"
 #include "carpd/transaction.h"
 #include "common/advert.h"
+#include "common/carp2.h"
 #include "common/io/control_server.h"
 #include "common/io/evloop.h"
 #include "config/config.h"
@@ -247,6 +249,8 @@ struct node {
 	struct addresses_nl addresses; /* the links executor's alone */
 	struct nl routes;	       /* the disk executor's alone: gateways are read there */
 	struct advert_keys keys;
+	struct crypto_mac *carp2_mac; /* NULL: the wire is native */
+	struct carp2_signer carp2_signers[LIMIT_PATHS];
 
 	struct election *core;
 	struct election_actions *actions;
@@ -282,6 +286,7 @@ struct node {
 	unsigned int liberal_count;
 	uint64_t frame_drops[FRAME_DROP_COUNT];
 	uint64_t advert_drops[ADVERT_DROP_COUNT];
+	uint64_t carp2_drops[CARP2_DROP_COUNT];
 	uint64_t sent, send_errors, received;
 	uint8_t receive_buffer[2048];
 	struct {
@@ -335,6 +340,21 @@ void node_path_reopen(struct node_path *path);
 /* node_path_destinations: where adverts go on this path: the group, or every peer there. */
 unsigned int node_path_destinations(
 	const struct node_path *path, struct guard_destination destinations[static LIMIT_PEERS]);
+
+/* node_drop: tells of a packet that was dropped, at most once a second; the caller has counted. */
+void node_drop(struct node *node, const struct node_path *path, const char *name);
+void node_send_to(struct node_path *path, const struct ipaddr *source,
+	const struct guard_destination *to, const uint8_t *bytes, size_t size_bytes);
+
+/* --- node_carp2.c */
+int node_carp2_open(struct node *node) __attribute__((warn_unused_result));
+void node_carp2_close(struct node *node);
+/* node_carp2_speaks: whether CARPv2 and nothing else is spoken on this path. */
+bool node_carp2_speaks(const struct node_path *path);
+void node_carp2_packet(struct node_path *path, const struct frame_ip *ip);
+void node_carp2_send(struct node_path *path, const struct election_action *action);
+/* node_carp2_guard_lane: what the guard says on that path when carpd is dead; false: nothing. */
+bool node_carp2_guard_lane(struct node_path *path, struct guard_lane *lane);
 
 /* --- node_stages.c */
 int node_groups_open(struct node *node) __attribute__((warn_unused_result));

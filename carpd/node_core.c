@@ -75,6 +75,8 @@ static void node_core_config(const struct node *node, struct election_config *co
 	for (uint32_t i = 0; i < cfg->group_count; i++)
 		node_core_config_group(node, &config->groups[i], &cfg->groups[i]);
 	config->group_count = (uint8_t)cfg->group_count;
+	config->carp2 = cfg->election.wire == CONFIG_WIRE_CARP2;
+	config->carp2_strict = cfg->election.counter_strict;
 	config->advbase = cfg->election.advbase;
 	config->dead_factor = cfg->election.dead_factor;
 	config->preempt = cfg->election.preempt;

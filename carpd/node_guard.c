@@ -40,6 +40,10 @@ static void node_guard_put_lanes(struct node *node, struct guard_table *table)
 		/* Only what could be sent is signed: of the groups that this node holds. */
 		if (!(table->held_groups & 1u << group->index))
 			continue;
+		if (node_carp2_speaks(&node->paths[lane->path])) {
+			table->lane_count += node_carp2_guard_lane(&node->paths[lane->path], lane);
+			continue;
+		}
 		lane->group = group->index;
 		lane->size_bytes = (uint16_t)advert_sign(
 			&node->keys, &advert, lane->bytes, sizeof(lane->bytes));

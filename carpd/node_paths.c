@@ -30,7 +30,7 @@ bool node_is_managed(void *context, const struct ipaddr *address)
 /* --- in --------------------------------------------------------------------------------------- */
 
 /* node_drop: counted always; in the log at most once a second. */
-static void node_drop(struct node *node, const struct node_path *path, const char *name)
+void node_drop(struct node *node, const struct node_path *path, const char *name)
 {
 	mono_t now = clock_now();
 
@@ -73,6 +73,10 @@ static void node_packet(struct node_path *path, const struct port_packet *packet
 	if (frame_drop != FRAME_DROP_NONE) {
 		node->frame_drops[frame_drop]++;
 		node_drop(node, path, frame_drop_name(frame_drop));
+		return;
+	}
+	if (node_carp2_speaks(path)) {
+		node_carp2_packet(path, &ip);
 		return;
 	}
 	/* The header's check has let through 255 alone. */
@@ -249,7 +253,7 @@ unsigned int node_path_destinations(
 	return count;
 }
 
-static void node_send_to(struct node_path *path, const struct ipaddr *source,
+void node_send_to(struct node_path *path, const struct ipaddr *source,
 	const struct guard_destination *to, const uint8_t *bytes, size_t size_bytes)
 {
 	uint8_t packet[FRAME_PACKET_MAX];
@@ -282,6 +286,10 @@ void node_send(struct node *node, const struct election_action *action)
 
 	if (!path->is_used || !node_path_source(path, &source))
 		return;
+	if (node_carp2_speaks(path)) {
+		node_carp2_send(path, action);
+		return;
+	}
 	election_advert(node->core, action, &advert);
 	size_bytes = advert_sign(&node->keys, &advert, bytes, sizeof(bytes));
 	CHECK(size_bytes > 0);

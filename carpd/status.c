@@ -92,6 +92,19 @@ static json_t *status_peers(const struct node *node, uint8_t group)
 	return list;
 }
 
+/* status_carp2: the master that CARPv2 alone tells of; null while there is none, or no carp2. */
+static json_t *status_carp2(const struct node *node, uint8_t group)
+{
+	struct election_carp2_view view;
+
+	election_carp2_view(node->core, group, &view);
+	if (!view.known)
+		return json_null();
+	return json_pack("{s:s?, s:b, s:i, s:i, s:i, s:I}", "node", node_name_of(node, view.node),
+		"alive", view.alive, "advbase", (int)view.advbase, "advskew", (int)view.advskew,
+		"demote", (int)view.demote, "last_ms", (json_int_t)view.last_ms);
+}
+
 static json_t *status_group(const struct node *node, uint8_t index)
 {
 	const struct node_group *group = &node->groups[index];
@@ -100,13 +113,14 @@ static json_t *status_group(const struct node *node, uint8_t index)
 
 	election_group_view(node->core, index, &view);
 	(void)node_not_ready(node, index, words);
-	return json_pack("{s:s, s:i, s:s, s:I, s:s?, s:s, s:o, s:b, s:o, s:i, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:i, s:s, s:I, s:s?, s:s, s:o, s:b, s:o, s:i, s:o, s:o, s:o, s:o}",
 		"name", group->config->name, "vhid", (int)group->config->vhid, "state",
 		state_name(view.state), "term", (json_int_t)view.term.number, "master",
 		node_name_of(node, view.master), "reason", reason_name(view.reason), "since",
 		status_wall(group->since_wall_us), "ready", view.ready, "not_ready", words,
 		"demotion", (int)view.demotion, "demotions", status_demotions(node, index),
-		"tracks", track_status(node, index), "peers", status_peers(node, index));
+		"tracks", track_status(node, index), "peers", status_peers(node, index), "carp2",
+		status_carp2(node, index));
 }
 
 /* --- alarms ------------------------------------------------------------------------------------
@@ -230,6 +244,13 @@ static void status_put_drop(json_t *drops, const char *name, uint64_t count)
 		(void)json_object_set_new(drops, name, json_integer((json_int_t)count));
 }
 
+static void status_carp2_drops(const struct node *node, json_t *drops)
+{
+	for (unsigned int i = 1; i < CARP2_DROP_COUNT; i++)
+		status_put_drop(drops, carp2_drop_name((enum carp2_drop)i),
+			node->carp2_drops[i] + node->core->carp2_drops[i]);
+}
+
 static json_t *status_drops(const struct node *node)
 {
 	json_t *drops = json_object();
@@ -239,6 +260,7 @@ static json_t *status_drops(const struct node *node)
 	for (unsigned int i = 1; i < ADVERT_DROP_COUNT; i++)
 		status_put_drop(drops, advert_drop_name((enum advert_drop)i),
 			node->advert_drops[i] + node->core->drops[i]);
+	status_carp2_drops(node, drops);
 	return drops;
 }
 

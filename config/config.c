@@ -128,10 +128,12 @@ uint8_t config_advskew(
 	return group->advskew[node->index];
 }
 
-/* advbase * advskew / 256 */
+/* advbase * advskew / 256; with carp2 a skew is in 1/256 s, whatever advbase is. */
 static dur_t skew(
 	const struct config *cfg, const struct config_group *group, const struct config_node *node)
 {
+	if (cfg->election.wire == CONFIG_WIRE_CARP2)
+		return dur_us(INT64_C(1000000) * config_advskew(cfg, group, node) / 256);
 	return dur_us(cfg->election.advbase.us * config_advskew(cfg, group, node) / 256);
 }
 

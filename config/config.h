@@ -45,7 +45,7 @@
 
 enum config_wire {
 	CONFIG_WIRE_NATIVE,
-	CONFIG_WIRE_CARP2, /* not yet: refused at load */
+	CONFIG_WIRE_CARP2, /* CARPv2 on the groups' interfaces, native adverts on the sync links */
 };
 
 enum config_phase {
@@ -102,7 +102,12 @@ struct config_confirm {
 
 struct config_election {
 	enum config_wire wire;
-	dur_t advbase;
+	struct config_pos wire_pos;
+	bool counter_strict; /* carp2: only this cluster's nodes are believed */
+	struct config_pos counter_pos;
+	struct config_file passphrase; /* carp2; path NULL: the key is absent */
+	dur_t advbase;		       /* carp2: whole seconds, or 0 */
+	struct config_pos advbase_pos;
 	uint8_t dead_factor;
 	bool preempt;
 	bool startup_hold_auto;
@@ -306,7 +311,8 @@ uint32_t config_group_paths(const struct config *cfg, const struct config_group 
 uint8_t config_advskew(
 	const struct config *cfg, const struct config_group *group, const struct config_node *node);
 
-/* config_advert_interval: advbase * (1 + advskew / 256), to the microsecond below. */
+/* config_advert_interval: advbase * (1 + advskew / 256), to the microsecond below; with carp2
+ * advbase + advskew / 256 s, as the ancestors have it. */
 dur_t config_advert_interval(
 	const struct config *cfg, const struct config_group *group, const struct config_node *node);
 
@@ -325,6 +331,10 @@ uint8_t config_confirm_questions(const struct config *cfg);
 
 const char *config_phase_name(enum config_phase phase);
 const char *config_sync_mode_name(enum config_sync_mode mode);
+
+/* config_carp2_note: the index-th sentence about what `wire: carp2` cannot give in this config, for
+ * the log at start and for `carpool check`; NULL past the last (the first with a native wire). */
+const char *config_carp2_note(const struct config *cfg, uint32_t index);
 
 /* config_render: the effective config as YAML, defaults included, that config_parse() reads back to
  * the same content. A string for free(), or NULL without memory. */

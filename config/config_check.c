@@ -361,4 +361,5 @@ void config_check(struct config *cfg, struct config_errors *errors)
 	check_probes(cfg, errors);
 	check_rules(cfg, errors);
 	check_startup_hold(cfg, errors);
+	config_carp2_check(cfg, errors);
 }

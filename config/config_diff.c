@@ -161,12 +161,30 @@ static void diff_confirm(
 	}
 }
 
+static void diff_wire(
+	struct diff *diff, const struct config_election *a, const struct config_election *b)
+{
+	const char *old_name = a->passphrase.text ? a->passphrase.text : "none";
+	const char *new_name = b->passphrase.text ? b->passphrase.text : "none";
+
+	if (a->wire != b->wire)
+		tell(diff, CONFIG_CHANGE_CLUSTER, NULL, "wire: %s",
+			b->wire == CONFIG_WIRE_CARP2 ? "native -> carp2" : "carp2 -> native");
+	if (a->counter_strict != b->counter_strict)
+		tell(diff, CONFIG_CHANGE_CLUSTER, NULL, "counter: %s",
+			b->counter_strict ? "lenient -> strict" : "strict -> lenient");
+	if (strcmp(old_name, new_name) != 0)
+		tell(diff, CONFIG_CHANGE_KEYS, NULL, "passphrase_file: %.64s -> %.64s", old_name,
+			new_name);
+}
+
 static void diff_election(struct diff *diff)
 {
 	const struct config_election *a = &diff->old_cfg->election, *b = &diff->new_cfg->election;
 	const struct config_deadlines *old_deadlines = &diff->old_cfg->deadlines;
 	const struct config_deadlines *new_deadlines = &diff->new_cfg->deadlines;
 
+	diff_wire(diff, a, b);
 	compare_duration(diff, CONFIG_CHANGE_TIMERS, "advbase", a->advbase, b->advbase);
 	compare_number(
 		diff, CONFIG_CHANGE_TIMERS, NULL, "dead_factor", a->dead_factor, b->dead_factor);

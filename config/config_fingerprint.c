@@ -104,6 +104,8 @@ static void write_election(struct config_text *out, const struct config *cfg)
 	const struct config_election *election = &cfg->election;
 
 	config_text_printf(out, "wire\t%d\n", (int)election->wire);
+	if (election->wire == CONFIG_WIRE_CARP2)
+		config_text_printf(out, "counter\t%d\n", election->counter_strict);
 	write_duration(out, "advbase", election->advbase);
 	config_text_printf(out, "dead_factor\t%u\n", election->dead_factor);
 	config_text_printf(out, "preempt\t%d\n", election->preempt);

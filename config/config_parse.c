@@ -246,22 +246,65 @@ static void take_nodes(
 static void take_wire(
 	struct config_parser *parser, void *object, const struct config_tree_node *value)
 {
-	static const char *const names[] = {"native", "carp2"};
+	static const char *const names[] = {
+		[CONFIG_WIRE_NATIVE] = "native", [CONFIG_WIRE_CARP2] = "carp2"};
 	struct config_election *election = object;
+	int wire = config_shape_choice(parser, value, names, ARRAY_LEN(names));
 
-	election->wire = CONFIG_WIRE_NATIVE;
-	if (config_shape_choice(parser, value, names, ARRAY_LEN(names)) == CONFIG_WIRE_CARP2)
-		config_shape_later(parser, value, "carp2", "native");
+	election->wire_pos = value->pos;
+	if (wire >= 0)
+		election->wire = (enum config_wire)wire;
 }
 
 static void take_counter(
 	struct config_parser *parser, void *object, const struct config_tree_node *value)
 {
 	static const char *const names[] = {"lenient", "strict"};
+	struct config_election *election = object;
 
-	(void)object;
-	if (config_shape_choice(parser, value, names, ARRAY_LEN(names)) == 1)
-		config_shape_later(parser, value, "strict", "lenient");
+	election->counter_pos = value->pos;
+	election->counter_strict = config_shape_choice(parser, value, names, ARRAY_LEN(names)) == 1;
+}
+
+static void take_passphrase_file(
+	struct config_parser *parser, void *object, const struct config_tree_node *value)
+{
+	struct config_election *election = object;
+
+	(void)config_shape_file(parser, value, &election->passphrase);
+}
+
+/* CARPv2 has a byte for seconds; 0 is OpenBSD's word for "the skew alone". */
+static void take_advbase_carp2(struct config_parser *parser, struct config_election *election,
+	const struct config_tree_node *value)
+{
+	dur_t advbase = DUR_ZERO;
+
+	if (value->kind == CONFIG_TREE_SCALAR && strcmp(value->text, "0") == 0) {
+		election->advbase = DUR_ZERO;
+		return;
+	}
+	if (!config_shape_duration(parser, value, DUR_ZERO, dur_s(10), &advbase))
+		return;
+	if (advbase.us % 1000000 != 0)
+		config_shape_error(parser, value,
+			"%.64s is not whole seconds; allowed with carp2: 0s..10s", value->text);
+	else
+		election->advbase = advbase;
+}
+
+static void take_advbase(
+	struct config_parser *parser, void *object, const struct config_tree_node *value)
+{
+	struct config_election *election = object;
+
+	election->advbase_pos = value->pos;
+	/* `wire` stands before this key in the table. */
+	if (election->wire == CONFIG_WIRE_CARP2)
+		take_advbase_carp2(parser, election, value);
+	else
+		(void)config_shape_duration(
+			parser, value, dur_ms(1), dur_s(10), &election->advbase);
 }
 
 static void take_startup_hold(
@@ -316,15 +359,22 @@ static void take_confirm(
 
 static const struct config_shape_key election_keys[] = {
 	{"wire", CONFIG_SHAPE_OTHER, false, .take = take_wire, .type_text = "word",
-		.fallback_text = "native", .range_text = "native (carp2: not yet built)",
-		.meaning = "The adverts' format."},
+		.fallback_text = "native", .range_text = "native, carp2",
+		.meaning = "The adverts' format on the groups' interfaces. carp2: as OpenBSD, "
+			   "FreeBSD and ucarp have it; between the nodes native adverts go on over "
+			   "the sync addresses, and decide ([more](protocol-carp2.md))."},
 	{"counter", CONFIG_SHAPE_OTHER, false, .take = take_counter, .type_text = "word",
-		.fallback_text = "lenient", .range_text = "lenient (strict: not yet built)",
-		.meaning = "carp2 only: how its counter is judged."},
-	{"passphrase_file", CONFIG_SHAPE_LATER, false, .type_text = "file",
-		.meaning = "carp2 only: the passphrase of ifconfig and ucarp."},
-	{"advbase", CONFIG_SHAPE_DURATION, false, ELECTION(advbase), .min = 1 * MS, .max = 10 * S,
-		.fallback = 100 * MS, .meaning = "The interval of the adverts before skew."},
+		.fallback_text = "lenient", .range_text = "lenient, strict",
+		.meaning = "carp2 only. lenient: foreign nodes are believed; then a group has one "
+			   "interface. strict: this cluster's nodes alone, and no advert twice."},
+	{"passphrase_file", CONFIG_SHAPE_OTHER, false, .take = take_passphrase_file,
+		.type_text = "file", .range_text = "one line, 1..20 bytes; mode 0600",
+		.meaning = "carp2 only, and required there: the passphrase of ifconfig and "
+			   "ucarp."},
+	{"advbase", CONFIG_SHAPE_OTHER, false, .take = take_advbase, .type_text = "duration",
+		.fallback_text = "100ms; carp2: 1s",
+		.range_text = "1ms..10s; carp2: whole seconds to 10s, or 0 with a skew",
+		.meaning = "The interval of the adverts before skew."},
 	{"dead_factor", CONFIG_SHAPE_NUMBER, false, ELECTION(dead_factor), .min = 2, .max = 10,
 		.fallback = 3, .meaning = "After how many silent intervals a master is dead."},
 	{"preempt", CONFIG_SHAPE_BOOL, false, ELECTION(preempt), .fallback = false,
@@ -355,6 +405,8 @@ static void take_election(
 	const struct config_tree_node *hold = config_tree_child(value, "startup_hold");
 
 	config_shape_read(parser, &election_shape, &cfg->election, value);
+	if (cfg->election.wire == CONFIG_WIRE_CARP2 && !config_tree_child(value, "advbase"))
+		cfg->election.advbase = dur_s(1);
 	cfg->election.pos = hold ? hold->pos : value->pos;
 }
 
@@ -639,6 +691,7 @@ static bool read_tree(struct config_parser *parser, const char *text, size_t siz
 	config_shape_defaults(&deadlines_shape, &cfg->deadlines);
 	config_shape_defaults(&sync_shape, &cfg->sync);
 	cfg->election.startup_hold_auto = true;
+	cfg->election.advbase = dur_ms(100);
 	config_shape_read(parser, &file_shape, cfg, config_tree_root(tree));
 	config_tree_free(tree);
 	return true;

@@ -46,6 +46,9 @@ struct config *config_parse_in(const char *text, size_t size_bytes, const char *
  * in tags, paths, skews and fingerprints. */
 void config_check(struct config *cfg, struct config_errors *errors);
 
+/* config_carp2_check: the part of it that `wire: carp2` alone brings. */
+void config_carp2_check(const struct config *cfg, struct config_errors *errors);
+
 /* config_fingerprint: fills in the fingerprints of the config and of each group's addresses;
  * false without memory or when OpenSSL refuses. */
 bool config_fingerprint(struct config *cfg);

@@ -156,8 +156,10 @@ static void render_election(struct writer *writer, const struct config *cfg)
 
 	word(writer, "election");
 	open_mapping(writer, false);
-	pair(writer, "wire", "native");
-	pair(writer, "counter", "lenient");
+	pair(writer, "wire", election->wire == CONFIG_WIRE_CARP2 ? "carp2" : "native");
+	pair(writer, "counter", election->counter_strict ? "strict" : "lenient");
+	if (election->passphrase.text)
+		pair(writer, "passphrase_file", election->passphrase.text);
 	pair_duration(writer, "advbase", election->advbase);
 	pair_number(writer, "dead_factor", election->dead_factor);
 	pair_bool(writer, "preempt", election->preempt);

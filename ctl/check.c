@@ -21,6 +21,17 @@ static void check_run_keys(struct check *check)
 	keyring_fini(&ring);
 }
 
+static void check_run_passphrase(struct check *check)
+{
+	const struct config_file *file = &check->cfg->election.passphrase;
+	uint8_t key[CARP2_KEY_BYTES];
+	char error[KEYFILE_ERROR_MAX];
+
+	if (file->path && keyfile_load_passphrase(file->path, key, error) < 0)
+		config_errors_add(&check->errors, file->pos, "%s", error);
+	crypto_wipe(key, sizeof(key));
+}
+
 /* Whose view: the one asked for, else this host's when it is a node of the file. */
 static void check_run_node(struct check *check, const char *node)
 {
@@ -94,6 +105,7 @@ struct check *check_run(const char *path, const char *node)
 	if (check->node[0])
 		permissions_check(check->cfg, &check->errors);
 	check_run_keys(check);
+	check_run_passphrase(check);
 	check_run_rules(check);
 	config_errors_sort(&check->errors);
 	return check;
@@ -127,6 +139,8 @@ void check_print(const struct check *check, FILE *out, FILE *errors)
 	else
 		fprintf(out, "; this host is none of its nodes, so handlers' programs were not "
 			     "looked at (--node NODE)\n");
+	for (uint32_t i = 0; config_carp2_note(check->cfg, i); i++)
+		fprintf(out, "note: %s\n", config_carp2_note(check->cfg, i));
 }
 
 /* Text that may hold anything (a file's name, a word that was cut in the middle of a letter): what
@@ -164,6 +178,15 @@ static json_t *check_json_errors(const struct config_errors *errors)
 	return list;
 }
 
+static json_t *check_json_notes(const struct check *check)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; check->cfg && config_carp2_note(check->cfg, i); i++)
+		(void)json_array_append_new(list, json_string(config_carp2_note(check->cfg, i)));
+	return list;
+}
+
 json_t *check_json(const struct check *check)
 {
 	char hex[2 * CRYPTO_HASH_BYTES + 1] = "";
@@ -173,9 +196,10 @@ json_t *check_json(const struct check *check)
 		(void)json_array_append_new(rules, check_json_text(check->rules.lines[i]));
 	for (size_t i = 0; check->cfg && i < CRYPTO_HASH_BYTES; i++)
 		snprintf(hex + 2 * i, 3, "%02x", check->cfg->fingerprint[i]);
-	return json_pack("{s:b,s:o,s:s?,s:s?,s:o,s:i,s:{s:b,s:o}}", "ok", check_ok(check), "file",
-		check_json_text(check->errors.file), "node", check->node[0] ? check->node : NULL,
-		"fingerprint", check->cfg ? hex : NULL, "errors", check_json_errors(&check->errors),
-		"errors_lost", (int)check->errors.lost_count, "rules", "checked",
-		check->rules_checked, "errors", rules);
+	return json_pack("{s:b,s:o,s:s?,s:s?,s:o,s:i,s:{s:b,s:o},s:o}", "ok", check_ok(check),
+		"file", check_json_text(check->errors.file), "node",
+		check->node[0] ? check->node : NULL, "fingerprint", check->cfg ? hex : NULL,
+		"errors", check_json_errors(&check->errors), "errors_lost",
+		(int)check->errors.lost_count, "rules", "checked", check->rules_checked, "errors",
+		rules, "notes", check_json_notes(check));
 }

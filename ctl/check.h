@@ -33,7 +33,7 @@ void check_print(const struct check *check, FILE *out, FILE *errors);
 
 /* check_json: {"ok":...,"file":...,"node":...,"fingerprint":...,"errors":[{"file":...,"line":...,
  * "column":...,"text":...}],"errors_lost":0,"rules":{"checked":...,"errors":["FILE:LINE:COL:
- * text"]}}; the caller's. */
+ * text"]},"notes":["what is good and yet worth knowing"]}; the caller's. */
 json_t *check_json(const struct check *check);
 
 #endif

@@ -1,5 +1,6 @@
 #include "carpd/core/backup.h"
 
+#include "carpd/core/carp2_core.h"
 #include "carpd/core/election_internal.h"
 #include "carpd/core/group.h"
 #include "carpd/core/handover.h"
@@ -34,7 +35,7 @@ static mono_t backup_wait(
 			*ret_dead = p;
 		}
 	}
-	return at;
+	return carp2_core_wait(e, group, at, ret_reason);
 }
 
 static void backup_judge_unproven(struct election *e, uint8_t group)
@@ -128,7 +129,9 @@ void backup_judge(struct election *e, uint8_t group)
 	} else {
 		g->wants = false;
 	}
-	k = order_place(e, group);
+	if (carp2_core_judge_backup(e, group))
+		return;
+	k = order_place(e, group) + carp2_core_place(e, group);
 	at = backup_wait(e, group, &reason, &dead);
 	at = mono_add(at, timers_stagger(e->config.advbase, k));
 	if (mono_reached(e->now, at))
@@ -141,7 +144,8 @@ void backup_judge_vacancy(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
 	bool vacant = g->state != GROUP_STATE_MASTER && g->state != GROUP_STATE_PROMOTING &&
-		      g->state != GROUP_STATE_INIT && peers_holder(e, group) == MODEL_NO_PEER;
+		      g->state != GROUP_STATE_INIT && peers_holder(e, group) == MODEL_NO_PEER &&
+		      !carp2_core_alive(e, group);
 	mono_t due;
 
 	if (!vacant)

@@ -1,5 +1,6 @@
 #include "carpd/core/election.h"
 
+#include "carpd/core/carp2_core.h"
 #include "carpd/core/demotion.h"
 #include "carpd/core/election_internal.h"
 #include "carpd/core/group.h"
@@ -208,6 +209,18 @@ static void election_step_packet(struct election *e, const struct election_event
 		e->drops[drop]++;
 }
 
+static void election_step_carp2(struct election *e, const struct election_event *event)
+{
+	enum carp2_drop drop;
+
+	CHECK(event->group < e->config.group_count && event->path < e->config.path_count);
+	drop = carp2_core_receive(e, event);
+	if (drop == CARP2_DROP_NONE)
+		e->accepted++;
+	else
+		e->carp2_drops[drop]++;
+}
+
 static void election_step_dispatch(struct election *e, const struct election_event *event)
 {
 	switch (event->type) {
@@ -216,6 +229,9 @@ static void election_step_dispatch(struct election *e, const struct election_eve
 		return;
 	case ELECTION_EVENT_PACKET:
 		election_step_packet(e, event);
+		return;
+	case ELECTION_EVENT_CARP2:
+		election_step_carp2(e, event);
 		return;
 	case ELECTION_EVENT_PROMOTED:
 		group_promoted(e, event->group);

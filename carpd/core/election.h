@@ -14,7 +14,8 @@
  * Files: peers.c (epochs, challenges, liveness), order.c (who is better), timers.c (formulas),
  * group.c (the state machine; the one writer of `state`), handover.c, dual.c (two masters),
  * stalls.c (late clocks), confirm.c (questions after a missed advert), demotion.c, paths.c (a
- * silent path, PATH_SPLIT), operator.c (commands), send.c (adverts), trace.c (fact -> decision),
+ * silent path, PATH_SPLIT), operator.c (commands), send.c (adverts), carp2_core.c
+ * (CARPv2 on the groups' interfaces), trace.c (fact -> decision),
  * election.c (the door). */
 #ifndef CARPD_CORE_ELECTION_H
 #define CARPD_CORE_ELECTION_H
@@ -28,6 +29,7 @@
 enum election_event_type {
 	ELECTION_EVENT_TIMER,		 /* judge and send; `random` must be fresh */
 	ELECTION_EVENT_PACKET,		 /* packet: came through advert_open() on that path */
+	ELECTION_EVENT_CARP2,		 /* carp2: came through carp2_open() on path */
 	ELECTION_EVENT_PROMOTED,	 /* group: all stages up to announce are done */
 	ELECTION_EVENT_PROMOTION_FAILED, /* group: aborted and completely rolled back */
 	ELECTION_EVENT_DEMOTED,		 /* group: withdrawn, standby rules, handlers told */
@@ -54,6 +56,13 @@ struct election_event {
 	bool up;				/* CARRIER */
 	bool passed;				/* TESTED */
 	const struct advert *packet;		/* PACKET: borrowed for the call */
+	struct {
+		uint8_t peer;	 /* index; ELECTION_ALL: none of ours */
+		bool unproven;	 /* peer, but not in the life that is proven: strict alone */
+		uint64_t number; /* of that peer's one sequence */
+		uint8_t advbase, advskew, demote;
+		bool lower_source; /* see model_carp2 */
+	} carp2;
 	struct {
 		bool ready;
 		uint8_t not_ready; /* the shell's bits, carried to the peers' status */
@@ -148,6 +157,8 @@ struct election_action {
 	uint8_t echo_to;
 	uint16_t size_bytes; /* with echo_to: of the question */
 	uint8_t echo[ADVERT_CHALLENGE_BYTES];
+	bool carp2; /* election_carp2_advert() instead; on every family that the interface has */
+	bool bow_out;
 };
 
 /* The largest batch: one advert on every lane to every peer (960 in the largest cluster), some
@@ -194,6 +205,23 @@ bool election_asked(const struct election *e);
 void election_advert(
 	const struct election *e, const struct election_action *send, struct advert *ret_advert);
 
+/* election_carp2_advert: the same of a SEND action with `carp2`; its counter is still the number
+ * (common/carp2.h makes the wire's of it). */
+struct carp2_advert;
+void election_carp2_advert(const struct election *e, const struct election_action *send,
+	struct carp2_advert *ret_advert);
+
+/* election_carp2_origin: what the counters of a peer in its proven life are checked against; false
+ * while none is proven. peer: ELECTION_ALL for this node itself. */
+struct carp2_origin;
+bool election_carp2_origin(const struct election *e, uint8_t group, uint8_t path, uint8_t peer,
+	struct carp2_origin *ret_origin, uint64_t *ret_reference);
+
+/* election_carp2_bow_out: what the guard says on a CARPv2 interface, instead of a resignation, when
+ * carpd is dead; false when a peer is there to take over, and foreign nodes shall stay calm. */
+bool election_carp2_bow_out(
+	const struct election *e, uint8_t group, struct carp2_advert *ret_advert);
+
 /* election_resignation: what the guard sends when carpd is dead: this epoch's last counter, the
  * present term. lane: 0 .. election_lane_count() - 1; *ret_path says where it goes. Sign and renew
  * it whenever a TRANSITION or MASTER action of its group was carried out. */
@@ -226,6 +254,16 @@ struct election_group_view {
 	dur_t master_down;
 };
 void election_group_view(const struct election *e, uint8_t group, struct election_group_view *ret);
+
+/* election_carp2_view: the master that is heard by CARPv2 alone. */
+struct election_carp2_view {
+	bool known;
+	bool alive;
+	uint8_t node; /* 0: foreign */
+	uint8_t advbase, advskew, demote;
+	int64_t last_ms;
+};
+void election_carp2_view(const struct election *e, uint8_t group, struct election_carp2_view *ret);
 
 struct election_demotion_view {
 	const char *name; /* kept until the next step */

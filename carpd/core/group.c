@@ -1,6 +1,7 @@
 #include "carpd/core/group.h"
 
 #include "carpd/core/backup.h"
+#include "carpd/core/carp2_core.h"
 #include "carpd/core/confirm.h"
 #include "carpd/core/demotion.h"
 #include "carpd/core/dual.h"
@@ -15,12 +16,23 @@
 #include "carpd/core/trace.h"
 #include "common/check.h"
 
+dur_t group_interval(const struct election *e, uint8_t group)
+{
+	uint8_t advskew = e->config.groups[group].advskew;
+
+	return e->config.carp2 ? carp2_core_interval(e->config.advbase, advskew)
+			       : timers_interval(e->config.advbase, advskew);
+}
+
 dur_t group_master_down(const struct election *e, uint8_t group, dur_t master_interval)
 {
 	uint8_t advskew = e->config.groups[group].advskew;
 
 	if (master_interval.us == 0)
-		master_interval = timers_interval(e->config.advbase, advskew);
+		master_interval = group_interval(e, group);
+	if (e->config.carp2)
+		return carp2_core_down(
+			e->config.advbase, e->config.dead_factor, master_interval, advskew);
 	return timers_master_down(
 		e->config.advbase, e->config.dead_factor, master_interval, advskew);
 }
@@ -66,6 +78,7 @@ void group_init(struct election *e, uint8_t group)
 	g->wants_since = MONO_NEVER;
 	g->better_since = MONO_NEVER;
 	g->empty_since = MONO_NEVER;
+	g->carp2.better_since = MONO_NEVER;
 	/* Numbers that tie requests to answers must not repeat those of an earlier life. */
 	g->nonce_last = (uint32_t)e->epoch;
 	g->offer_id_last = (uint32_t)(e->epoch >> 32);
@@ -222,6 +235,7 @@ static void group_leave(struct election *e, uint8_t group, enum reason reason)
 		g->resigned = false;
 	g->vacant_reason = REASON_MASTER_RESIGNED;
 	handover_done(e, group);
+	carp2_core_left(e, group);
 	if (g->resigned) {
 		g->successor = group_next_best(e, group);
 		g->resigned_at = e->now;
@@ -230,6 +244,8 @@ static void group_leave(struct election *e, uint8_t group, enum reason reason)
 				     : "resign, name nobody");
 	}
 	demotion_lost_mastership(e, group);
+	if (g->resigned && g->successor == 0)
+		carp2_core_bow_out(e, group);
 }
 
 void group_promotion_failed(struct election *e, uint8_t group)
@@ -274,6 +290,9 @@ static bool group_judge_unproven(struct election *e, uint8_t group)
  */
 static bool group_judge_init_early(const struct election *e, uint8_t group)
 {
+	/* A foreign master is heard once a second, and never as one of these. */
+	if (carp2_core_foreign(e))
+		return false;
 	for (uint8_t p = 0; p < e->config.peer_count; p++)
 		if (!peers_alive(e, group, p) || peers_holds(e, group, p) ||
 			!e->peers[p].views[group].ready)
@@ -342,6 +361,8 @@ static void group_judge_promoting(struct election *e, uint8_t group)
 		group_demote(e, group, g->reason, e->config.peers[p].id);
 		return;
 	}
+	if (carp2_core_judge_promoting(e, group))
+		return;
 	if (!order_self_eligible(e, group)) {
 		enum reason reason = REASON_OWN_DEMOTION;
 
@@ -361,8 +382,7 @@ static void group_judge_promoting(struct election *e, uint8_t group)
 static void group_judge_claims(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
-	dur_t half =
-		dur_us(timers_interval(e->config.advbase, e->config.groups[group].advskew).us / 2);
+	dur_t half = dur_us(group_interval(e, group).us / 2);
 
 	for (uint8_t p = 0; p < e->config.peer_count; p++) {
 		const struct model_view *view = &e->peers[p].views[group];
@@ -383,7 +403,7 @@ static void group_judge_master(struct election *e, uint8_t group)
 	if (stalls_judge_listening(e, group))
 		return;
 	handover_rejoin(e, group);
-	if (dual_judge(e, group))
+	if (dual_judge(e, group) || carp2_core_judge_master(e, group))
 		return;
 	group_judge_claims(e, group);
 	handover_judge_overlap(e, group);

@@ -47,6 +47,9 @@ void group_demote(struct election *e, uint8_t group, enum reason reason, uint8_t
 /* group_raise_term: a master takes a term above every term seen and says so to the network. */
 void group_raise_term(struct election *e, uint8_t group);
 
+/* group_interval: how often this node advertises as master of the group. */
+dur_t group_interval(const struct election *e, uint8_t group);
+
 /* group_master_down: this node's wait for a master with that interval (0: its own). */
 dur_t group_master_down(const struct election *e, uint8_t group, dur_t master_interval);
 

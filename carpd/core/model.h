@@ -9,6 +9,7 @@
 #define CARPD_CORE_MODEL_H
 
 #include "common/advert.h"
+#include "common/carp2.h"
 #include "common/limits.h"
 #include "common/mono.h"
 #include "common/reason.h"
@@ -84,7 +85,9 @@ struct election_config {
 	dur_t confirm_spacing;
 	uint8_t key_count; /* [0] signs */
 	uint32_t keys[KEYRING_KEYS_MAX];
-	bool maintenance; /* persisted from an earlier life */
+	bool carp2;	   /* CARPv2 on the groups' interfaces; native adverts on sync paths */
+	bool carp2_strict; /* nobody but the peers is believed there */
+	bool maintenance;  /* persisted from an earlier life */
 	mono_t maintenance_until;
 };
 
@@ -205,6 +208,23 @@ struct model_request {
 	mono_t deadline;
 };
 
+/* carp2: the master that was heard last on the group's interface and that native adverts do not
+ * speak for: a foreign node, or a peer whose sync links are all silent. */
+struct model_carp2 {
+	bool known;	  /* one was heard in this life */
+	uint8_t node;	  /* the peer's id; 0 = foreign */
+	bool bowed_out;	  /* its last word */
+	bool bow_out_due; /* ours */
+	mono_t heard_at;
+	uint8_t advbase, advskew, demote;
+	bool lower_source;   /* its address is the lower one, as ucarp compares them */
+	mono_t better_since; /* since when this node ought to replace it; MONO_NEVER */
+	uint32_t claims;     /* adverts of a lesser master since this node is master */
+	mono_t claimed_at;   /* the first of them */
+	bool dual;	     /* two masters: told */
+	bool yielded;	     /* this node gave way to it: it goes first next time, too */
+};
+
 struct model_group {
 	enum group_state state;
 	enum reason reason;
@@ -287,6 +307,8 @@ struct model_group {
 	uint32_t done_nonce[LIMIT_PEERS]; /* last request of each peer that was answered */
 	uint8_t done_answer[LIMIT_PEERS];
 
+	struct model_carp2 carp2;
+
 	struct {
 		bool on;
 		uint8_t node;
@@ -336,6 +358,7 @@ struct election {
 	mono_t stop_deadline;
 	uint64_t drops[ADVERT_DROP_COUNT]; /* packets that the core refused, by reason */
 	uint64_t accepted;
+	uint64_t carp2_drops[CARP2_DROP_COUNT];
 	struct election_actions *out; /* only during a step */
 	void (*trace)(void *context, const struct election_trace *line);
 	void *trace_context;

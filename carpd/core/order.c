@@ -1,6 +1,7 @@
 #include "carpd/core/order.h"
 
 #include "carpd/core/demotion.h"
+#include "carpd/core/group.h"
 #include "carpd/core/paths.h"
 #include "carpd/core/peers.h"
 #include "carpd/core/timers.h"
@@ -16,7 +17,7 @@ int order_compare(struct order_rank a, struct order_rank b)
 
 struct order_rank order_self(const struct election *e, uint8_t group)
 {
-	dur_t interval = timers_interval(e->config.advbase, e->config.groups[group].advskew);
+	dur_t interval = group_interval(e, group);
 
 	return (struct order_rank){
 		.demotion =

@@ -1,5 +1,6 @@
 #include "carpd/core/paths.h"
 
+#include "carpd/core/carp2_core.h"
 #include "carpd/core/election_internal.h"
 #include "carpd/core/peers.h"
 #include "carpd/core/timers.h"
@@ -59,6 +60,8 @@ static bool paths_judge_lane(struct election *e, uint8_t group, uint16_t lane, u
 	mono_t deaf_due = mono_add(view->alive_from,
 		timers_beacon_down(e->config.advbase, e->config.dead_factor, DUR_ZERO));
 
+	if (e->config.carp2 && !e->config.paths[e->lanes[lane].path].sync)
+		return carp2_core_judge_lane(e, group, lane, peer);
 	if (peers_lane_alive(e, lane, peer))
 		election_wake(e, mono_add(l->heard_at, silence));
 	else if (mono_reached(e->now, due))
@@ -171,6 +174,7 @@ void paths_carrier(struct election *e, uint8_t path, bool up)
 	port->probed = false;
 	if (!up)
 		port->failed_at = e->now;
+	carp2_core_carrier(e, path, up);
 	trace_line(e, ELECTION_ALL,
 		TRACE_TEXT("%s: carrier %s", e->config.paths[path].name, up ? "back" : "lost"),
 		up ? "port counts again" : "port failed");

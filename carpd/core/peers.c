@@ -26,8 +26,7 @@ dur_t peers_silence(const struct election *e, uint8_t group, uint8_t peer)
 	dur_t interval = dur_us(e->peers[peer].views[group].interval_us);
 
 	if (peers_holds(e, group, peer))
-		return timers_master_down(config->advbase, config->dead_factor, interval,
-			config->groups[group].advskew);
+		return group_master_down(e, group, interval);
 	return timers_beacon_down(config->advbase, config->dead_factor, interval);
 }
 

@@ -1,5 +1,6 @@
 #include "carpd/core/send.h"
 
+#include "carpd/core/carp2_core.h"
 #include "carpd/core/demotion.h"
 #include "carpd/core/election_internal.h"
 #include "carpd/core/group.h"
@@ -49,6 +50,10 @@ static void send_lane(struct election *e, uint16_t lane, uint64_t counter)
 	uint8_t group = e->lanes[lane].group, path = e->lanes[lane].path;
 	bool sync = e->config.paths[path].sync;
 
+	if (e->config.carp2 && !sync) {
+		carp2_core_send(e, lane, counter != 0);
+		return;
+	}
 	for (uint8_t p = 0; p < (sync ? e->config.peer_count : 1); p++) {
 		struct election_action *action;
 
@@ -66,7 +71,7 @@ static dur_t send_judge_interval(const struct election *e, uint8_t group)
 
 	if (state == GROUP_STATE_MASTER || state == GROUP_STATE_PROMOTING ||
 		state == GROUP_STATE_DEMOTING)
-		return timers_interval(e->config.advbase, e->config.groups[group].advskew);
+		return group_interval(e, group);
 	return timers_beacon(e->config.advbase);
 }
 
@@ -280,7 +285,7 @@ void send_fill(const struct election *e, uint8_t group, uint8_t path, struct adv
 	a->wire_max = ADVERT_WIRE_VERSION;
 	a->not_ready = g->not_ready;
 	a->epoch = e->epoch;
-	a->interval_us = (uint32_t)timers_interval(e->config.advbase, config->advskew).us;
+	a->interval_us = (uint32_t)group_interval(e, group).us;
 	a->demotion = (uint16_t)demotion_total(e, group);
 	a->flags = send_fill_flags(e, group);
 	a->term = g->state == GROUP_STATE_MASTER || g->state == GROUP_STATE_PROMOTING ||

@@ -1,5 +1,6 @@
 #include "carpd/core/stalls.h"
 
+#include "carpd/core/carp2_core.h"
 #include "carpd/core/election_internal.h"
 #include "carpd/core/group.h"
 #include "carpd/core/handover.h"
@@ -39,11 +40,11 @@ static bool stalls_detect_promoting(struct election *e, uint8_t group, dur_t sil
 static void stalls_detect_holder(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
-	dur_t interval = timers_interval(e->config.advbase, e->config.groups[group].advskew);
+	dur_t interval = group_interval(e, group);
 	dur_t silent = mono_diff(e->now, mono_max(g->sent_at, g->since));
 	dur_t confirmed =
 		dur_add(interval, dur_mul(e->config.confirm_spacing, e->config.confirm_questions));
-	bool company = peers_any_alive_at(e, group, e->stepped_at);
+	bool company = peers_any_alive_at(e, group, e->stepped_at) || carp2_core_met(e, group);
 
 	g->was_late = e->config.confirm_questions > 0 && silent.us > confirmed.us;
 	if (silent.us <= stalls_limit(e, group, interval).us || g->listening)
@@ -108,6 +109,8 @@ bool stalls_judge_listening(struct election *e, uint8_t group)
 
 	if (!g->listening)
 		return false;
+	if (carp2_core_judge_listening(e, group))
+		return true;
 	holder = peers_holder(e, group);
 	if (holder != MODEL_NO_PEER) {
 		trace_line(e, group,

@@ -1,5 +1,6 @@
 /* view.c: what status, the shell and the guard read; nothing here changes anything. The functions
  * are the const half of election.h. */
+#include "carpd/core/carp2_core.h"
 #include "carpd/core/demotion.h"
 #include "carpd/core/election.h"
 #include "carpd/core/election_internal.h"
@@ -123,7 +124,8 @@ dur_t election_guard_timeout(const struct election *e)
 
 		if (e->groups[group].state != GROUP_STATE_MASTER)
 			continue;
-		if (!peers_any_alive_at(e, group, e->now))
+		/* Foreign backups are never heard; who was master once may be one. */
+		if (!peers_any_alive_at(e, group, e->now) && !carp2_core_met(e, group))
 			down = dur_mul(down, 10);
 		shortest = dur_min(shortest, down);
 	}
@@ -145,7 +147,7 @@ void election_group_view(const struct election *e, uint8_t group, struct electio
 	ret->ready = g->ready;
 	ret->held = g->held;
 	ret->handover_to = g->offer.active ? g->offer.target : 0;
-	ret->interval = timers_interval(e->config.advbase, e->config.groups[group].advskew);
+	ret->interval = group_interval(e, group);
 	ret->term = (struct advert_term){g->term_seen, 0};
 	if (g->state == GROUP_STATE_MASTER || g->state == GROUP_STATE_PROMOTING)
 		ret->term = g->term;

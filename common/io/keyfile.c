@@ -50,6 +50,18 @@ static int keyfile_load_read(const char *path, char *text, size_t *ret_size)
 	return r;
 }
 
+static void keyfile_load_explain(
+	const char *what, const char *path, int r, char error[static KEYFILE_ERROR_MAX])
+{
+	if (r == -EPERM)
+		snprintf(error, KEYFILE_ERROR_MAX,
+			"%s %s can be read or written by others: chmod 600 it", what, path);
+	else if (r == -EINVAL)
+		snprintf(error, KEYFILE_ERROR_MAX, "%s %s is not a regular file", what, path);
+	else
+		snprintf(error, KEYFILE_ERROR_MAX, "%s %s: %s", what, path, strerror(-r));
+}
+
 int keyfile_load(struct keyring *ring, const char *path, char error[static KEYFILE_ERROR_MAX])
 {
 	char text[KEYFILE_TEXT_MAX];
@@ -57,15 +69,10 @@ int keyfile_load(struct keyring *ring, const char *path, char error[static KEYFI
 	size_t size = 0;
 	int r = keyfile_load_read(path, text, &size);
 
-	if (r == -EPERM)
-		snprintf(error, KEYFILE_ERROR_MAX,
-			"key file %s can be read or written by others: chmod 600 it", path);
-	else if (r == -EINVAL)
-		snprintf(error, KEYFILE_ERROR_MAX, "key file %s is not a regular file", path);
-	else if (r < 0)
-		snprintf(error, KEYFILE_ERROR_MAX, "key file %s: %s", path, strerror(-r));
-	if (r < 0)
+	if (r < 0) {
+		keyfile_load_explain("key file", path, r, error);
 		goto out;
+	}
 	r = keyfile_load_parse(text, size, secret);
 	if (r < 0) {
 		snprintf(error, KEYFILE_ERROR_MAX,
@@ -82,6 +89,31 @@ int keyfile_load(struct keyring *ring, const char *path, char error[static KEYFI
 out:
 	crypto_wipe(text, sizeof(text));
 	crypto_wipe(secret, sizeof(secret));
+	return r;
+}
+
+int keyfile_load_passphrase(const char *path, uint8_t ret_key[static CARP2_KEY_BYTES],
+	char error[static KEYFILE_ERROR_MAX])
+{
+	char text[KEYFILE_TEXT_MAX];
+	size_t size = 0;
+	int r = keyfile_load_read(path, text, &size);
+
+	memset(ret_key, 0, CARP2_KEY_BYTES);
+	if (r < 0) {
+		keyfile_load_explain("passphrase file", path, r, error);
+		return r;
+	}
+	/* Blanks belong to a passphrase; the end of its line does not. */
+	if (size > 0 && text[size - 1] == '\n')
+		size--;
+	if (memchr(text, '\n', size) || memchr(text, '\0', size) ||
+		!carp2_key(text, size, ret_key)) {
+		snprintf(error, KEYFILE_ERROR_MAX,
+			"passphrase file %s must hold one line of 1..20 bytes", path);
+		r = -EBADMSG;
+	}
+	crypto_wipe(text, sizeof(text));
 	return r;
 }
 

@@ -1,7 +1,9 @@
-/* keyfile.h: cluster key files: one line of 64 hexadecimal digits, mode 0600 or refused. */
+/* keyfile.h: cluster key files: one line of 64 hexadecimal digits, mode 0600 or refused; and the
+ * passphrase file of CARPv2. */
 #ifndef COMMON_IO_KEYFILE_H
 #define COMMON_IO_KEYFILE_H
 
+#include "common/carp2.h"
 #include "common/keyring.h"
 
 #include <stddef.h>
@@ -18,5 +20,11 @@ int keyfile_load(struct keyring *ring, const char *path, char error[static KEYFI
 /* keyfile_create: a new random key, mode 0600, never over an existing file (-EEXIST), synced to
  * disk before it returns. 0 or a negative errno. */
 int keyfile_create(const char *path);
+
+/* keyfile_load_passphrase: a CARPv2 passphrase: one line of 1..20 bytes, mode 0600 or refused.
+ *   ret_key  NUL-padded, as ifconfig and ucarp make it; the caller wipes it
+ * 0, or a negative errno with `error` filled, as above. */
+int keyfile_load_passphrase(const char *path, uint8_t ret_key[static CARP2_KEY_BYTES],
+	char error[static KEYFILE_ERROR_MAX]) __attribute__((warn_unused_result));
 
 #endif

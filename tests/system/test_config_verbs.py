@@ -95,6 +95,35 @@ def test_check_foreign_text(folder):
     assert status == 2 and "\u009b" not in err and "x??31m" in err, ascii(err)
 
 
+def test_check_carp2(folder):
+    """The passphrase is looked at, and what the wire cannot give is said."""
+    run(folder, "keygen", "edge.key")
+    carp2 = GOOD + "election: { wire: carp2, counter: strict, passphrase_file: edge.pass }\n"
+    write(folder, "c.yaml", carp2)
+    status, _, err = run(folder, "check", "--config", "c.yaml")
+    assert status == 2 and "passphrase file" in err and "No such file" in err, err
+    path = write(folder, "edge.pass", "love\n")
+    os.chmod(path, 0o644)
+    status, _, err = run(folder, "check", "--config", "c.yaml")
+    assert status == 2 and "chmod 600" in err, err
+    os.chmod(path, 0o600)
+    for bad in ("", "\n", "123456789012345678901\n", "two\nlines\n"):
+        write(folder, "edge.pass", bad)
+        os.chmod(path, 0o600)
+        status, _, err = run(folder, "check", "--config", "c.yaml")
+        assert status == 2 and "one line of 1..20 bytes" in err, (bad, err)
+    write(folder, "edge.pass", "12345678901234567890")
+    os.chmod(path, 0o600)
+    status, out, err = run(folder, "check", "--config", "c.yaml")
+    assert status == 0 and "note: carp2: " in out and "HMAC-SHA-1" in out, (out, err)
+    one = carp2.replace("counter: strict, ", "").replace("      wan0: [10.2.0.254/24]\n", "")
+    write(folder, "c.yaml", one)
+    status, out, err = run(folder, "check", "--config", "c.yaml", "--json")
+    notes = json.loads(out)["notes"]
+    assert status == 0 and any("replay" in note for note in notes), (out, err)
+    assert any("does not sign" in note for note in notes), notes
+
+
 def test_check_keys(folder):
     """A key's error points to the key's entry in the config."""
     write(folder, "c.yaml", GOOD)
@@ -181,6 +210,8 @@ def test_examples(folder):
         with open(os.path.join(EXAMPLES, name), encoding="utf-8") as file:
             write(folder, name, file.read())
     run(folder, "keygen", "edge.key")
+    write(folder, "edge.pass", "love\n")
+    os.chmod(os.path.join(folder, "edge.pass"), 0o600)
     checked = 0
     for name in names:
         if name.endswith(".yaml"):
