@@ -199,8 +199,8 @@ int helper_run(struct helper *helper, const struct helper_command *command,
 	return helper_send(helper, slot);
 }
 
-int helper_rules(struct helper *helper, const char *group, bool load, helper_rules_fn *on_result,
-	void *context)
+int helper_rules(struct helper *helper, const char *group, enum helper_rules_task task,
+	helper_rules_fn *on_result, void *context)
 {
 	struct helper_open *slot;
 
@@ -208,7 +208,7 @@ int helper_rules(struct helper *helper, const char *group, bool load, helper_rul
 		return -EPIPE;
 	memset(&helper->request, 0, sizeof(helper->request));
 	snprintf(helper->request.rules.group, LIMIT_NAME, "%s", group);
-	helper->request.rules.load = load;
+	helper->request.rules.task = task;
 	slot = helper_open_slot(helper, HELPER_KIND_RULES, context);
 	if (!slot)
 		return -EBUSY;

@@ -68,10 +68,23 @@ typedef void helper_config_fn(void *context, int error);
 int helper_run(struct helper *helper, const struct helper_command *command,
 	helper_run_fn *on_result, void *context) __attribute__((warn_unused_result));
 
-/* helper_rules: one group of the helper's config: rules_prepare(), or without `load` only what a
- * reload must know: does it compile, and the fingerprint (the rest of the manifest is empty). */
-int helper_rules(struct helper *helper, const char *group, bool load, helper_rules_fn *on_result,
-	void *context) __attribute__((warn_unused_result));
+/* What is asked of the rules of a group. The helper remembers what it loaded last, in memory: a
+ * repair needs no file, and a changed file is not taken up by one. */
+enum helper_rules_task {
+	HELPER_RULES_COMPILE, /* does it compile, and the fingerprint; the manifest's rest is empty */
+	HELPER_RULES_LOAD,    /* the files, in the backup's state: rules_load() */
+	HELPER_RULES_RELOAD,  /* what is loaded, once more, the same way */
+	HELPER_RULES_BESIDE,  /* the files, beside what is loaded: rules_beside() */
+	HELPER_RULES_REPAIR,  /* what is loaded, beside itself */
+	HELPER_RULES_SETTLE,  /* rules_settle() of the last of those two */
+	HELPER_RULES_DROP,    /* rules_drop() of it */
+	HELPER_RULES_DIFF,    /* rules_diff(): the report has the differences */
+	HELPER_RULES_TASK_COUNT,
+};
+
+/* helper_rules: one task for one group of the helper's config. */
+int helper_rules(struct helper *helper, const char *group, enum helper_rules_task task,
+	helper_rules_fn *on_result, void *context) __attribute__((warn_unused_result));
 
 /* helper_config: the helper loads this file and keeps it for later requests (reload). */
 int helper_config(struct helper *helper, const char *path, const char *node,

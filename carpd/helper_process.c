@@ -1,4 +1,5 @@
 /* The helper's own side: see helper.h. One thread, poll(2), no allocation but nft's. */
+#include "carpd/helper_rules.h"
 #include "carpd/helper_wire.h"
 
 #include "common/check.h"
@@ -39,6 +40,7 @@ struct helper_process {
 	struct config *loaded; /* a later config, owned */
 	char node[LIMIT_NAME];
 	struct helper_child children[CARPD_HELPER_RUNS_MAX];
+	struct helper_memory memories[LIMIT_GROUPS]; /* of rules */
 	struct helper_request request;
 	struct helper_answer answer;
 };
@@ -181,35 +183,15 @@ static void helper_start_run(struct helper_process *h)
 	};
 }
 
-/* helper_rules_compile: what the files would be, without touching what is loaded. */
-static int helper_rules_compile(const struct rules_spec *spec, struct helper_rules_result *result)
-{
-	struct rules_compiled *compiled = NULL;
-	int r = rules_compile(spec, &compiled, &result->report);
-
-	if (r == 0)
-		rules_compiled_fingerprint(compiled, result->manifest.fingerprint);
-	rules_compiled_free(compiled);
-	return r;
-}
-
-/* helper_rules_child: compiles and loads, answers by itself, exits. */
-static _Noreturn void helper_rules_child(struct helper_process *h)
+/* helper_rules_child: does the task, answers by itself, exits. */
+static _Noreturn void helper_rules_child(
+	struct helper_process *h, const struct helper_memory *memory)
 {
 	struct helper_answer *answer = helper_answer_init(h, h->request.id, HELPER_KIND_RULES);
-	struct rules_spec *spec = calloc(1, sizeof(*spec));
 
 	(void)setpgid(0, 0);
-	if (!spec)
-		answer->rules.error = -ENOMEM;
-	else if (!rules_spec_from_config(h->cfg, h->node, h->request.rules.group, spec))
-		answer->rules.error = -ENOENT;
-	else if (h->request.rules.load)
-		answer->rules.error =
-			rules_prepare(spec, &answer->rules.manifest, &answer->rules.report);
-	else
-		answer->rules.error = helper_rules_compile(spec, &answer->rules);
-	free(spec);
+	helper_rules_work(h->cfg, h->node, memory, (enum helper_rules_task)h->request.rules.task,
+		&answer->rules);
 	helper_answer_send(h);
 	_exit(0);
 }
@@ -217,12 +199,14 @@ static _Noreturn void helper_rules_child(struct helper_process *h)
 static void helper_start_rules(struct helper_process *h)
 {
 	struct helper_child *child = helper_child_free(h);
-	pid_t pid = child ? fork() : -1;
+	struct helper_memory *memory = helper_rules_remember(h->memories, h->request.rules.group,
+		(enum helper_rules_task)h->request.rules.task);
+	pid_t pid = child && memory ? fork() : -1;
 
 	if (pid == 0)
-		helper_rules_child(h);
+		helper_rules_child(h, memory);
 	if (pid < 0) {
-		helper_refuse(h, HELPER_KIND_RULES, child ? -errno : -EBUSY);
+		helper_refuse(h, HELPER_KIND_RULES, child && memory ? -errno : -EBUSY);
 		return;
 	}
 	*child = (struct helper_child){

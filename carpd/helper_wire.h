@@ -24,7 +24,7 @@ struct helper_request {
 		} run;
 		struct {
 			char group[LIMIT_NAME];
-			bool load;
+			uint32_t task; /* enum helper_rules_task */
 		} rules;
 		struct {
 			char path[RULES_FILE_MAX];

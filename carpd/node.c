@@ -324,6 +324,7 @@ static const struct node_open_step node_open_steps[] = {
 	{"leftovers", node_sweep, 1},
 	{"rules", node_rules_prepare, 2},
 	{"threads", node_open_executors, 1},
+	{"events of rules", node_rules_events_open, 1},
 	{"state directory", node_open_history, 1},
 	{"interfaces", node_paths_open, 1},
 	{"groups", node_groups_open, 1},
@@ -341,6 +342,7 @@ int node_open(
 	node->helper = helper;
 	node->liberal_before = -1;
 	node->addresses.fd = -1;
+	node->rules_events_fd = -1;
 	for (unsigned int i = 0; i < ARRAY_LEN(node_open_steps); i++) {
 		const struct node_open_step *step = &node_open_steps[i];
 		int r = step->run(node);
@@ -383,6 +385,7 @@ void node_close(struct node *node)
 {
 	node->is_started = false;
 	control_server_close(node->server);
+	node_rules_events_close(node);
 	guard_close(node->guard);
 	handlers_close(node->handlers);
 	track_close(node);
@@ -395,6 +398,7 @@ void node_close(struct node *node)
 		struct node_group *group = &node->groups[i];
 
 		rules_switch_close(group->rules);
+		free(group->rules_swap);
 		free(group->add_job.entries);
 		free(group->remove_job.entries);
 		free(group->renew_job.entries);

@@ -147,8 +147,10 @@ struct node_rules_watch {
 	struct executor_job job;
 	struct node *node;
 	uint8_t group;
+	enum rules_result gap; /* rules_switch_close_gap() */
 	enum rules_result outcome;
 	char blame[NODE_RULES_BLAME_MAX];
+	char moved[RULES_IFNAME_MAX]; /* an interface that is back with another index; "" = none */
 };
 
 #define NODE_TRACKS_MAX	   (2u * LIMIT_TRACKS) /* those of a reload, and of the config before */
@@ -169,6 +171,21 @@ struct node_track {
 	char why[NODE_TRACK_WHY_MAX]; /* of the last result */
 };
 
+/* Which index an interface had when the rules were loaded: `iif` holds the index. Touched by the
+ * rules executor alone. */
+struct node_rules_indexes {
+	bool matter; /* the rules have iif, oif or hooks on devices */
+	mono_t looked_at;
+	unsigned int count;
+	struct {
+		char name[RULES_IFNAME_MAX];
+		unsigned int index;
+	} entries[RULES_INTERFACES_MAX];
+};
+
+struct node_rules_swap;
+
+
 struct node_group {
 	struct node *node;
 	const struct config_group *config;
@@ -185,6 +202,12 @@ struct node_group {
 	bool rules_changed;			/* somebody changed rules inside our tables */
 	char rules_blame[NODE_RULES_BLAME_MAX]; /* who, and what */
 	struct node_rules_watch rules_watch;
+	bool rules_watch_again;		     /* something came while a look was under way */
+	bool rules_closed;		     /* missing, and the shield is up although it is master */
+	struct node_rules_indexes rules_indexes;
+	struct node_rules_swap *rules_swap;  /* other rules are on their way in; NULL = none */
+	mono_t rules_repaired_at;
+	uint64_t rules_repairs;
 	struct rules_switch *rules;
 	struct rules_manifest *manifest; /* in node->manifests */
 	struct node_rules_job master_job, backup_job;
@@ -237,6 +260,8 @@ struct node {
 	sd_event *event;
 	struct executor *links_executor; /* rtnetlink and packet sockets */
 	struct executor *rules_executor; /* nftables */
+	int rules_events_fd;		 /* readable when somebody committed to nftables */
+	sd_event_source *rules_events;
 	struct executor *disk_executor;
 	struct helper *helper;
 	struct history *history;
@@ -367,7 +392,24 @@ uint32_t node_fill_addresses(struct node_group *group, struct addresses_entry *e
 void node_group_forget(struct node_group *group);
 
 /* --- node_rules.c */
-void node_rules_watch(struct node *node); /* call every second or so */
+/* node_rules_watch: call every second or so; changes are also seen at once, by an event. */
+void node_rules_watch(struct node *node);
+bool node_rules_by_index(const struct rules_manifest *manifest);
+int node_rules_events_open(struct node *node) __attribute__((warn_unused_result));
+void node_rules_events_close(struct node *node);
+
+/* --- node_swap.c */
+typedef void node_rules_swapped_fn(
+	void *context, uint8_t group, int error, const struct rules_report *report);
+/* node_rules_swap: other rules for a group: HELPER_RULES_LOAD or _RELOAD where there is nothing to
+ * lose, _BESIDE or _REPAIR without a gap. 0, and then `done` once; -EBUSY: one is under way; other
+ * -errno. The report's lines are what was not kept, or what is wrong. */
+int node_rules_swap(struct node *node, uint8_t group, enum helper_rules_task task,
+	node_rules_swapped_fn *done, void *context) __attribute__((warn_unused_result));
+bool node_rules_holds(const struct node *node, uint8_t group);
+
+/* --- ops_rules.c */
+void ops_rules(void *context, const struct control_request *request);
 
 /* --- node_guard.c */
 int node_guard_open(struct node *node) __attribute__((warn_unused_result));

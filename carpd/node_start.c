@@ -120,7 +120,7 @@ int node_rules_prepare(struct node *node)
 
 		if (!config->rules_master.path)
 			continue;
-		r = helper_rules(node->helper, config->name, true, on_rules, &wait);
+		r = helper_rules(node->helper, config->name, HELPER_RULES_LOAD, on_rules, &wait);
 		if (r == 0 &&
 			!helper_wait(node->helper, mono_add(clock_now(), dur_ms(NODE_RULES_MS))))
 			r = -ETIMEDOUT;

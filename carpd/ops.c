@@ -398,6 +398,7 @@ static const struct control_op ops_table[] = {
 	{"history", CONTROL_RIGHTS_OPERATE, ops_history},
 	{"config", CONTROL_RIGHTS_OPERATE, ops_config},
 	{"reload", CONTROL_RIGHTS_OPERATE, ops_reload},
+	{"rules", CONTROL_RIGHTS_OPERATE, ops_rules},
 	{"register", CONTROL_RIGHTS_OPERATE, ops_register},
 	{"done", CONTROL_RIGHTS_OPERATE, ops_handler_done},
 	{"health", CONTROL_RIGHTS_OPERATE, ops_health},

@@ -4,10 +4,9 @@
  *   1. the disk's thread parses the file and loads its keys; errors: the old config stays;
  *   2. the differences are judged: what cannot be applied to a running node is refused by name;
  *   3. the helper compiles every group's rules: those whose fingerprint did not change are left
- *      alone; new ones are refused on a master, because loading them would cut its traffic: hand
- *      the group over, reload, hand it back. Rules that somebody deleted or changed are loaded
- *      again, deleted ones on a master too;
- *   4. it is applied: timings of stages, preemption, handlers, rules.
+ *      alone, unless somebody deleted or changed what is loaded;
+ *   4. it is applied: timings of stages, preemption, handlers, rules (node_swap.c: without a gap, on
+ *      a master as on a backup).
  * Nothing that did not change is touched. See node.h. */
 #include "carpd/node.h"
 
@@ -44,9 +43,7 @@ struct reload {
 	/* Steps 3 and 4. */
 	uint32_t group;
 	bool rules_changed[LIMIT_GROUPS];
-	bool wakes; /* the group's new rules: this node is its master */
-	struct rules_manifest manifest;
-	struct rules_switch *rules; /* the newly opened one, then the old one to be closed */
+	json_t *warnings; /* what could not be kept */
 };
 
 /* --- the end, one way or the other ------------------------------------------------------------ */
@@ -55,6 +52,7 @@ static void reload_free(struct reload *reload)
 {
 	config_free(reload->cfg);
 	json_decref(reload->changes);
+	json_decref(reload->warnings);
 	reload->node->reload = NULL;
 	free(reload);
 	notify_ready();
@@ -74,7 +72,8 @@ static void reload_succeed(struct reload *reload)
 		reload->diff ? " shown" : " applied");
 	if (reload->has_ticket)
 		(void)control_server_ok(reload->node->server, &reload->ticket,
-			json_pack("{s:O, s:[]}", "changes", reload->changes, "warnings"));
+			json_pack("{s:O, s:O}", "changes", reload->changes, "warnings",
+				reload->warnings));
 	reload_free(reload);
 }
 
@@ -235,15 +234,6 @@ static void reload_judge(struct executor_job *job)
 
 static void reload_apply(struct reload *reload);
 
-static bool reload_holds(const struct node *node, uint32_t group)
-{
-	struct election_group_view view;
-
-	election_group_view(node->core, (uint8_t)group, &view);
-	return view.state != GROUP_STATE_BACKUP && view.state != GROUP_STATE_INIT &&
-	       view.state != GROUP_STATE_MAINTENANCE && view.state != GROUP_STATE_FAULT;
-}
-
 static void reload_report(struct reload *reload, const struct rules_report *report)
 {
 	char text[RELOAD_TEXT_MAX] = "";
@@ -274,17 +264,6 @@ static void on_compiled(void *context, const struct helper_rules_result *result)
 		snprintf(text, sizeof(text), "group %s: %s", group->config->name,
 			other ? "other rules" : "rules that somebody changed are loaded again");
 		(void)json_array_append_new(reload->changes, json_string(text));
-		/* Where they are gone there is nothing to cut: the shield is better than nothing.
-		 */
-		if (!reload->diff && !group->rules_missing &&
-			reload_holds(reload->node, reload->group)) {
-			snprintf(text, sizeof(text),
-				"group %s: its rules changed and this node is its master: hand it "
-				"over, reload here, hand it back",
-				group->config->name);
-			reload_refuse(reload, "BUSY", text);
-			return;
-		}
 	}
 	reload->group++;
 	reload_compile_next(reload);
@@ -308,7 +287,8 @@ static void reload_compile_next(struct reload *reload)
 		}
 		if (!node->groups[reload->group].has_rules)
 			continue;
-		if (helper_rules(node->helper, config->name, false, on_compiled, reload) < 0)
+		if (helper_rules(node->helper, config->name, HELPER_RULES_COMPILE, on_compiled,
+			    reload) < 0)
 			reload_refuse(reload, "FAILED", "the helper process is gone");
 		return;
 	}
@@ -356,60 +336,24 @@ static void reload_apply(struct reload *reload)
 	reload_load_next(reload);
 }
 
-/* reload_switch_run: on the rules executor: the new switch takes the place of the old one. */
-static void reload_switch_run(struct executor_job *job)
-{
-	struct reload *reload = (struct reload *)(void *)job;
-	struct node_group *group = &reload->node->groups[reload->group];
-
-	job->result = rules_switch_open(&reload->manifest, &reload->rules);
-	if (job->result < 0)
-		return;
-	rules_switch_close(group->rules);
-	group->rules = reload->rules;
-	if (reload->wakes && rules_switch_to_master(group->rules, false) != RULES_OK)
-		job->result = -EIO;
-}
-
-static void reload_switch_done(struct executor_job *job)
-{
-	struct reload *reload = (struct reload *)(void *)job;
-	struct node *node = reload->node;
-	struct node_group *group = &node->groups[reload->group];
-
-	group->rules_missing = job->result < 0;
-	if (job->result == 0) {
-		*group->manifest = reload->manifest;
-		group->rules_are_master = reload->wakes;
-		group->rules_changed = false;
-		node_fingerprints(node, group->index);
-		/* The guard opens its own switch for the new tables. */
-		if (guard_restart(node->guard) < 0)
-			log_errorx("guard: cannot start");
-		node_guard_publish(node);
-	} else {
-		log_errorx("group %s: new rules: %s", group->config->name, strerror(-job->result));
-	}
-	node_readiness(node);
-	reload->group++;
-	reload_load_next(reload);
-}
-
-static void on_loaded(void *context, const struct helper_rules_result *result)
+static void on_swapped(
+	void *context, uint8_t group, int error, const struct rules_report *report)
 {
 	struct reload *reload = context;
 
-	if (result->error < 0) {
-		node_rules_spec_log(&result->report);
-		reload_report(reload, &result->report);
+	(void)group;
+	if (error < 0) {
+		reload_report(reload, report);
 		return;
 	}
-	reload->manifest = result->manifest;
-	/* A load leaves the backup's rules; it may have become master while nft was at work. */
-	reload->wakes = reload_holds(reload->node, reload->group);
-	reload->job = (struct executor_job){.run = reload_switch_run, .done = reload_switch_done};
-	if (!executor_post(reload->node->rules_executor, &reload->job))
-		CHECK(false);
+	for (size_t i = 0; i < report->count && i < RULES_REPORT_LINES; i++) {
+		json_t *line = json_string(report->lines[i]);
+
+		if (line)
+			(void)json_array_append_new(reload->warnings, line);
+	}
+	reload->group++;
+	reload_load_next(reload);
 }
 
 static void reload_load_next(struct reload *reload)
@@ -417,17 +361,19 @@ static void reload_load_next(struct reload *reload)
 	struct node *node = reload->node;
 
 	for (; reload->group < node->group_count; reload->group++) {
+		/* Where they are gone there is nothing to keep. */
+		enum helper_rules_task task = node->groups[reload->group].rules_missing
+						      ? HELPER_RULES_LOAD
+						      : HELPER_RULES_BESIDE;
+		int r;
+
 		if (!reload->rules_changed[reload->group])
 			continue;
-		/* It may have become master since the files were compiled. */
-		if (reload_holds(node, reload->group) &&
-			!node->groups[reload->group].rules_missing) {
-			reload_refuse(reload, "BUSY", "a group became master meanwhile");
-			return;
-		}
-		if (helper_rules(node->helper, node->cfg->groups[reload->group].name, true,
-			    on_loaded, reload) < 0)
-			reload_refuse(reload, "FAILED", "the helper process is gone");
+		r = node_rules_swap(node, (uint8_t)reload->group, task, on_swapped, reload);
+		if (r < 0)
+			reload_refuse(reload, r == -EBUSY ? "BUSY" : "FAILED",
+				r == -EBUSY ? "a repair of the rules is under way: try again"
+					    : "the helper process is gone");
 		return;
 	}
 	reload_succeed(reload);
@@ -452,6 +398,7 @@ void reload_start(struct node *node, const struct control_ticket *ticket, bool d
 		.diff = diff,
 		.force = force,
 		.changes = json_array(),
+		.warnings = json_array(),
 	};
 	if (ticket)
 		reload->ticket = *ticket;

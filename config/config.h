@@ -43,6 +43,12 @@
 #define CONFIG_MAX_FLOWS_MAX	    67108864u /* 2^26 */
 #define CONFIG_PORT_DEFAULT	    3780u
 
+/* What happens when somebody else changes a group's rules in the kernel. */
+enum config_drift {
+	CONFIG_DRIFT_REPORT, /* an alarm; what is gone is closed by the shield */
+	CONFIG_DRIFT_REPAIR, /* and what was loaded is loaded again */
+};
+
 enum config_wire {
 	CONFIG_WIRE_NATIVE,
 	CONFIG_WIRE_CARP2, /* CARPv2 on the groups' interfaces, native adverts on the sync links */
@@ -190,6 +196,7 @@ struct config_group {
 	const struct config_interface *interfaces;
 	struct config_file rules_master; /* path NULL: carpool leaves nftables alone */
 	struct config_file rules_backup;
+	enum config_drift rules_drift;
 	uint32_t handler_count;
 	const struct config_handler *handlers;
 	uint32_t track_count;

@@ -244,6 +244,17 @@ static void take_backup(
 	config_shape_file(parser, value, &group->rules_backup);
 }
 
+static void take_drift(
+	struct config_parser *parser, void *object, const struct config_tree_node *value)
+{
+	static const char *const names[] = {"report", "repair"};
+	struct config_group *group = object;
+
+	group->rules_drift = CONFIG_DRIFT_REPORT;
+	if (config_shape_choice(parser, value, names, ARRAY_LEN(names)) == CONFIG_DRIFT_REPAIR)
+		group->rules_drift = CONFIG_DRIFT_REPAIR;
+}
+
 static const struct config_shape_key rules_keys[] = {
 	{"master", CONFIG_SHAPE_OTHER, true, .take = take_master, .type_text = "file",
 		.range_text = "an nft file", .meaning = "What the master filters and translates."},
@@ -251,6 +262,11 @@ static const struct config_shape_key rules_keys[] = {
 		.range_text = "an nft file",
 		.meaning = "In addition to the shield, on every backup. May name no table of the "
 			   "master's file."},
+	{"drift", CONFIG_SHAPE_OTHER, false, .take = take_drift, .type_text = "word",
+		.range_text = "report, repair", .fallback_text = "report",
+		.meaning = "When somebody else changes these rules in the kernel: an alarm, or also "
+			   "what was loaded loaded again. What is deleted is closed by the shield "
+			   "in any case."},
 };
 
 const struct config_shape config_parse_group_rules_shape = {

@@ -267,6 +267,8 @@ static void render_group(
 		pair(writer, "master", group->rules_master.text);
 		if (group->rules_backup.path)
 			pair(writer, "backup", group->rules_backup.text);
+		pair(writer, "drift",
+			group->rules_drift == CONFIG_DRIFT_REPAIR ? "repair" : "report");
 		close_mapping(writer);
 	}
 	word(writer, "track");

@@ -18,6 +18,7 @@ static const struct verb main_verbs[] = {
 	{"sync", "how far the copy of the flows is behind", verb_sync},
 	{"flows", "the replicated flows", verb_flows},
 	{"reload", "apply (or show) a changed config", verb_reload},
+	{"rules", "whether somebody else changed the rules, and what", verb_rules},
 	{"drill", "rehearse a failure of this cluster in a sandbox, and measure it", verb_drill},
 	{"check", "what is wrong with the config, the keys, the rules", verb_check},
 	{"config", "the effective config, defaults included", verb_config},

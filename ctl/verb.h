@@ -34,6 +34,7 @@ int verb_keygen(int argc, char **argv);
 int verb_config(int argc, char **argv);
 int verb_drill(int argc, char **argv);
 int verb_reload(int argc, char **argv);
+int verb_rules(int argc, char **argv);
 int verb_version(int argc, char **argv);
 
 #endif

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/check.h"
 #include "common/io/clock.h"
@@ -526,4 +527,110 @@ const struct rules_table *compile_tables(const struct rules_compiled *compiled, 
 {
 	*ret_count = compiled->table_count;
 	return compiled->tables;
+}
+
+/* ---- in a file --------------------------------------------------------------------------------
+ */
+
+#define FILE_MAGIC 0x63727531u
+
+struct file_head {
+	uint32_t magic; /* written last: without it nothing whole is there */
+	uint32_t reserved;
+	uint64_t lengths[RULES_ROLE_SHIELD];
+	uint64_t table_count;
+	struct rules_table tables[RULES_TABLES_MAX];
+	uint8_t fingerprint[RULES_FINGERPRINT_BYTES];
+};
+
+static int write_at(int fd, const void *bytes, size_t length, off_t *at)
+{
+	while (length > 0) {
+		ssize_t done = pwrite(fd, bytes, length, *at);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
+		bytes = (const char *)bytes + done;
+		length -= (size_t)done;
+		*at += done;
+	}
+	return 0;
+}
+
+static int read_at(int fd, void *bytes, size_t length, off_t *at)
+{
+	while (length > 0) {
+		ssize_t done = pread(fd, bytes, length, *at);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -ENODATA;
+		bytes = (char *)bytes + done;
+		length -= (size_t)done;
+		*at += done;
+	}
+	return 0;
+}
+
+int rules_compiled_write(const struct rules_compiled *compiled, int fd)
+{
+	struct file_head *head = calloc(1, sizeof(*head));
+	off_t at = sizeof(*head);
+	int r = head ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < RULES_ROLE_SHIELD && r == 0; i++) {
+		head->lengths[i] = strlen(compiled->texts[i]);
+		r = write_at(fd, compiled->texts[i], head->lengths[i], &at);
+	}
+	if (r == 0) {
+		head->magic = FILE_MAGIC;
+		head->table_count = compiled->table_count;
+		memcpy(head->tables, compiled->tables, sizeof(head->tables));
+		memcpy(head->fingerprint, compiled->fingerprint, sizeof(head->fingerprint));
+		at = 0;
+		r = write_at(fd, head, sizeof(*head), &at);
+	}
+	free(head);
+	return r;
+}
+
+bool rules_compiled_is_whole(int fd)
+{
+	uint32_t magic = 0;
+
+	return fd >= 0 && pread(fd, &magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) &&
+	       magic == FILE_MAGIC;
+}
+
+int rules_compiled_read(int fd, struct rules_compiled **ret)
+{
+	struct rules_compiled *compiled = calloc(1, sizeof(*compiled));
+	struct file_head *head = calloc(1, sizeof(*head));
+	off_t at = 0;
+	int r = compiled && head ? read_at(fd, head, sizeof(*head), &at) : -ENOMEM;
+
+	if (r == 0 && (head->magic != FILE_MAGIC || head->table_count > RULES_TABLES_MAX))
+		r = -ENODATA;
+	for (size_t i = 0; i < RULES_ROLE_SHIELD && r == 0; i++) {
+		if (head->lengths[i] >= RULES_TEXT_MAX_BYTES) {
+			r = -ENODATA;
+			break;
+		}
+		compiled->texts[i] = calloc(1, head->lengths[i] + 1);
+		r = compiled->texts[i] ? read_at(fd, compiled->texts[i], head->lengths[i], &at)
+				       : -ENOMEM;
+	}
+	if (r == 0) {
+		compiled->table_count = head->table_count;
+		memcpy(compiled->tables, head->tables, sizeof(head->tables));
+		memcpy(compiled->fingerprint, head->fingerprint, sizeof(head->fingerprint));
+		*ret = compiled;
+	} else {
+		rules_compiled_free(compiled);
+	}
+	free(head);
+	return r;
 }

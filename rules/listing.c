@@ -160,29 +160,55 @@ static void add_canary(struct text *t, const char *owner)
 	text_add_string(t, "\"\n\t\telements = { 0x00000001 }\n\t}\n\n");
 }
 
-void listing_to_load(
-	const char *text, size_t length, const char *owner, bool asleep, struct text *ret)
+/* load_table: the head of a table, when the form has it; l is at its first line. */
+static bool load_table(struct lines *l, const struct rules_table *table,
+	const struct listing_form *form, struct text *ret)
+{
+	struct lines ahead = *l;
+	bool sleeps = lines_next(&ahead) && line_is(&ahead, "\tflags dormant");
+
+	if (!(sleeps ? form->with_sleepers : form->with_switched))
+		return false;
+	text_add_string(ret, "table ");
+	text_add_string(ret, listing_family_name(table->family));
+	text_add_string(ret, " ");
+	text_add_string(ret, form->prefix);
+	text_add_string(ret, table->name);
+	text_add_string(ret, " {\n");
+	if (form->asleep || sleeps)
+		text_add_string(ret, "\tflags dormant\n");
+	if (sleeps) /* it stays the first line */
+		*l = ahead;
+	add_canary(ret, form->owner);
+	return true;
+}
+
+void listing_to_load_as(
+	const char *text, size_t length, const struct listing_form *form, struct text *ret)
 {
 	struct lines l = {.next = text, .end = text + length};
+	bool wanted = true;
 
 	while (lines_next(&l)) {
 		struct rules_table table;
 
-		text_add(ret, l.line, l.length);
-		text_add(ret, "\n", 1);
 		if (line_begins(&l, "table ") && table_line(&l, &table)) {
-			struct lines ahead = l;
-			bool sleeps = lines_next(&ahead) && line_is(&ahead, "\tflags dormant");
-
-			if (asleep && !sleeps)
-				text_add_string(ret, "\tflags dormant\n");
-			if (sleeps) { /* it stays the first line */
-				text_add_string(ret, "\tflags dormant\n");
-				l = ahead;
-			}
-			add_canary(ret, owner);
+			wanted = load_table(&l, &table, form, ret);
+			continue;
+		}
+		if (wanted) {
+			text_add(ret, l.line, l.length);
+			text_add(ret, "\n", 1);
 		}
 	}
+}
+
+void listing_to_load(
+	const char *text, size_t length, const char *owner, bool asleep, struct text *ret)
+{
+	const struct listing_form form = {owner, "", asleep, true, true};
+
+	listing_to_load_as(text, length, &form, ret);
 }
 
 /* skip_set: past the closing brace of a set, and the empty line that nft puts after it, or before

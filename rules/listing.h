@@ -14,8 +14,19 @@
 int listing_tables(const char *text, size_t length, enum rules_role role,
 	struct rules_table *ret_tables, size_t max, size_t *ret_count);
 
-/* listing_to_load: the same tables for `nft -f`: `asleep` or awake, each with the canary set that
- * names `owner`; what slept in the listing sleeps on. */
+/* Which of a listing's tables, and how they are written. */
+struct listing_form {
+	const char *owner;  /* the canary's comment */
+	const char *prefix; /* of their names; "" = none */
+	bool asleep;	    /* what slept in the listing sleeps on in any case */
+	bool with_switched; /* the tables that are switched */
+	bool with_sleepers; /* those that sleep for ever */
+};
+
+/* listing_to_load_as: the tables for `nft -f`, each with its canary set. listing_to_load: all of
+ * them under their own names. */
+void listing_to_load_as(
+	const char *text, size_t length, const struct listing_form *form, struct text *ret);
 void listing_to_load(
 	const char *text, size_t length, const char *owner, bool asleep, struct text *ret);
 

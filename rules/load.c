@@ -21,43 +21,31 @@
 #include "rules/listing.h"
 #include "rules/nfnl.h"
 #include "rules/nft.h"
+#include "rules/load.h"
 #include "rules/report.h"
 #include "rules/shield.h"
 
-#define LOAD_TRIES  4u /* somebody else may delete or add between our look and nft's commit */
-#define BATCH_BYTES 32768u
+#define LOAD_TRIES 4u /* somebody else may delete or add between our look and nft's commit */
 
-/* Everything that a load works with; too large for a stack. */
-struct loading {
-	const struct rules_spec *spec;
-	const struct rules_compiled *compiled;
-	struct rules_report *report;
-	struct nfnl commands;
-	struct census census;
-	_Alignas(8) char batch[BATCH_BYTES];
-	_Alignas(8) char shield[SHIELD_BATCH_BYTES];
-	struct rules_interface shielded[LIMIT_INTERFACES];
-	size_t shielded_count;
-};
-
-/* is_ours: a table of this group, in that role. */
-static bool is_ours(const struct loading *l, const struct census_table *t, enum rules_role role)
+bool loading_is_ours(
+	const struct loading *l, const struct census_table *t, enum rules_role role)
 {
 	char owner[CENSUS_OWNER_MAX];
 
-	return t->ours && !strcmp(t->owner, census_owner(l->spec->group, role, owner));
+	return t->ours && role < RULES_ROLE_COUNT &&
+	       !strcmp(t->owner, census_owner(l->spec->group, role, owner));
 }
 
-static bool is_old(const struct loading *l, const struct census_table *t)
+bool loading_is_old(const struct loading *l, const struct census_table *t)
 {
-	return is_ours(l, t, RULES_ROLE_MASTER) || is_ours(l, t, RULES_ROLE_BACKUP);
+	return loading_is_ours(l, t, RULES_ROLE_MASTER) || loading_is_ours(l, t, RULES_ROLE_BACKUP);
 }
 
 static int check_foreign_one(struct loading *l, uint8_t family, const char *name)
 {
 	const struct census_table *there = census_lookup(&l->census, family, name);
 
-	if (!there || is_old(l, there) || is_ours(l, there, RULES_ROLE_SHIELD))
+	if (!there || loading_is_old(l, there) || loading_is_ours(l, there, RULES_ROLE_SHIELD))
 		return 0;
 	if (there->ours)
 		report_add(l->report, "table %s %s is in the namespace already, as \"%s\"",
@@ -72,7 +60,7 @@ static int check_foreign_one(struct loading *l, uint8_t family, const char *name
 	return -EEXIST;
 }
 
-static int check_foreign(struct loading *l)
+int loading_check_foreign(struct loading *l)
 {
 	char name[RULES_TABLE_NAME_MAX];
 	size_t count;
@@ -88,13 +76,12 @@ static int check_foreign(struct loading *l)
 	return r;
 }
 
-static int send_batch(struct loading *l, const struct nfnl_batch *b)
+int loading_send(struct loading *l, const struct nfnl_batch *b)
 {
 	return nfnl_send_batch(&l->commands, b->start, b->used_bytes);
 }
 
-/* flip_old: tables of an earlier run, by role. */
-static int flip_old(struct loading *l, enum rules_role role, bool asleep)
+int loading_flip(struct loading *l, enum rules_role role, bool asleep)
 {
 	struct nfnl_batch b;
 	bool any = false;
@@ -103,7 +90,7 @@ static int flip_old(struct loading *l, enum rules_role role, bool asleep)
 	for (size_t i = 0; i < l->census.count; i++) {
 		const struct census_table *t = &l->census.tables[i];
 
-		if (!is_ours(l, t, role) || t->asleep == asleep)
+		if (!loading_is_ours(l, t, role) || t->asleep == asleep)
 			continue;
 		nfnl_batch_canary(&b, t->family, t->name);
 		nfnl_batch_flip(&b, t->family, t->name, asleep);
@@ -111,10 +98,10 @@ static int flip_old(struct loading *l, enum rules_role role, bool asleep)
 	}
 	if (!any)
 		return 0;
-	return nfnl_batch_end(&b) ? send_batch(l, &b) : -E2BIG;
+	return nfnl_batch_end(&b) ? loading_send(l, &b) : -E2BIG;
 }
 
-static int build_and_send_shield(struct loading *l, enum shield_mode mode)
+int loading_shield(struct loading *l, enum shield_mode mode)
 {
 	const struct shield shield = {
 		.group = l->spec->group,
@@ -127,7 +114,7 @@ static int build_and_send_shield(struct loading *l, enum shield_mode mode)
 
 	if (!shield_build(&b, l->shield, sizeof(l->shield), &shield, mode))
 		return -E2BIG;
-	return send_batch(l, &b);
+	return loading_send(l, &b);
 }
 
 /* raise_shield: awake, with the spec's content. */
@@ -137,12 +124,12 @@ static int raise_shield(struct loading *l)
 	int r;
 
 	if (!census_lookup(&l->census, NFPROTO_INET, shield_name(l->spec->group, name)))
-		return build_and_send_shield(l, SHIELD_CREATE);
-	r = flip_old(l, RULES_ROLE_SHIELD, false);
+		return loading_shield(l, SHIELD_CREATE);
+	r = loading_flip(l, RULES_ROLE_SHIELD, false);
 	if (r == 0)
-		r = build_and_send_shield(l, SHIELD_REFRESH);
+		r = loading_shield(l, SHIELD_REFRESH);
 	if (r < 0) /* somebody damaged it */
-		r = build_and_send_shield(l, SHIELD_REPLACE);
+		r = loading_shield(l, SHIELD_REPLACE);
 	return r;
 }
 
@@ -166,7 +153,7 @@ static void transaction(const struct loading *l, struct text *text)
 	for (size_t i = 0; i < l->census.count; i++) {
 		const struct census_table *t = &l->census.tables[i];
 
-		if (!is_old(l, t))
+		if (!loading_is_old(l, t))
 			continue;
 		snprintf(line, sizeof(line), "delete table %s %s\n", listing_family_name(t->family),
 			t->name);
@@ -178,29 +165,37 @@ static void transaction(const struct loading *l, struct text *text)
 		census_owner(l->spec->group, RULES_ROLE_BACKUP, owner), false, text);
 }
 
-static int run_transaction(struct loading *l)
+int loading_nft(struct loading *l, const struct text *text, bool tells)
 {
 	static const char *const load[] = {"-f", "-", NULL};
 	mono_t deadline = mono_add(clock_now(), dur_ms(RULES_COMPILE_TIMEOUT_MS));
 	struct nft_output output = {0};
+	int r = text->failed ? -ENOMEM : 0;
+
+	if (r == 0 && text->length > 0)
+		r = nft_run(load, NULL, text->bytes, text->length, deadline, &output);
+	if (r < 0 && tells) {
+		report_add(l->report, "loading the rules of group %s: %s", l->spec->group,
+			strerror(-r));
+	} else if (r == 0 && output.status != 0) {
+		if (tells)
+			report_add(l->report, "loading the rules of group %s: %.*s",
+				l->spec->group, (int)strcspn(output.errors, "\n"), output.errors);
+		r = -EINVAL;
+	}
+	nft_output_fini(&output);
+	return r;
+}
+
+static int run_transaction(struct loading *l)
+{
 	struct text text = {0};
 	int r;
 
 	text_add_string(&text, "");
 	transaction(l, &text);
-	r = text.failed ? -ENOMEM : 0;
-	if (r == 0 && text.length > 0)
-		r = nft_run(load, NULL, text.bytes, text.length, deadline, &output);
+	r = loading_nft(l, &text, true);
 	free(text.bytes);
-	if (r < 0) {
-		report_add(l->report, "loading the rules of group %s: %s", l->spec->group,
-			strerror(-r));
-	} else if (output.status != 0) {
-		report_add(l->report, "loading the rules of group %s: %.*s", l->spec->group,
-			(int)strcspn(output.errors, "\n"), output.errors);
-		r = -EINVAL;
-	}
-	nft_output_fini(&output);
 	return r;
 }
 
@@ -210,7 +205,7 @@ static int attempt(struct loading *l)
 	int r = census_take(&l->commands, &l->census);
 
 	if (r == 0)
-		r = check_foreign(l);
+		r = loading_check_foreign(l);
 	if (r < 0)
 		return r;
 	r = raise_shield(l);
@@ -219,7 +214,7 @@ static int attempt(struct loading *l)
 		return r;
 	}
 	wait_gap();
-	r = flip_old(l, RULES_ROLE_MASTER, true);
+	r = loading_flip(l, RULES_ROLE_MASTER, true);
 	if (r < 0)
 		return r;
 	return run_transaction(l);
@@ -229,14 +224,22 @@ static int add_to_manifest(
 	struct loading *l, struct rules_manifest *m, const struct rules_table *table)
 {
 	struct rules_table *kept = &m->tables[m->table_count];
+	bool is_twin = l->twins && table->role != RULES_ROLE_SHIELD;
+	char name[sizeof(RULES_SWAP_PREFIX) + RULES_TABLE_NAME_MAX];
 	struct census_state state;
-	int r = census_state(&l->commands, table->family, table->name, &state);
+	int r;
+
+	snprintf(name, sizeof(name), "%s%s", is_twin ? RULES_SWAP_PREFIX : "", table->name);
+	if (strlen(name) >= sizeof(kept->name))
+		return -ENAMETOOLONG;
+	r = census_state(&l->commands, table->family, name, &state);
 
 	if (r < 0)
 		return r;
 	*kept = *table;
+	snprintf(kept->name, sizeof(kept->name), "%s", name);
 	kept->handle = state.handle;
-	r = census_digest(&l->commands, table->family, table->name, &kept->digest);
+	r = census_digest(&l->commands, table->family, name, &kept->digest);
 	if (r == 0)
 		m->table_count++;
 	return r;
@@ -263,7 +266,7 @@ static int digest_tables(struct loading *l, struct rules_manifest *m)
 	return r == 0 && after != m->generation ? -EINTR : r;
 }
 
-static int make_manifest(struct loading *l, struct rules_manifest *m)
+int loading_manifest(struct loading *l, struct rules_manifest *m)
 {
 	int r = -EINTR;
 
@@ -294,21 +297,45 @@ static int take_shielded(struct loading *l)
 	return 0;
 }
 
-int rules_load(const struct rules_spec *spec, const struct rules_compiled *compiled,
-	struct rules_manifest *ret, struct rules_report *report)
+struct loading *loading_new(const struct rules_spec *spec, const struct rules_compiled *compiled,
+	struct rules_report *report, int *ret_error)
 {
 	struct loading *l = calloc(1, sizeof(*l));
-	size_t lines = report->count;
 	int r;
 
+	*ret_error = -ENOMEM;
 	if (!l)
-		return -ENOMEM;
+		return NULL;
 	l->spec = spec;
 	l->compiled = compiled;
 	l->report = report;
 	r = nfnl_open(&l->commands, false);
 	if (r == 0)
 		r = take_shielded(l);
+	if (r == 0)
+		r = census_take(&l->commands, &l->census);
+	*ret_error = r;
+	if (r == 0)
+		return l;
+	loading_free(l);
+	return NULL;
+}
+
+void loading_free(struct loading *l)
+{
+	if (!l)
+		return;
+	nfnl_close(&l->commands);
+	free(l);
+}
+
+int rules_load(const struct rules_spec *spec, const struct rules_compiled *compiled,
+	struct rules_manifest *ret, struct rules_report *report)
+{
+	size_t lines = report->count;
+	int r;
+	struct loading *l = loading_new(spec, compiled, report, &r);
+
 	for (unsigned int i = 0; i < LOAD_TRIES && r == 0; i++) {
 		report->count = lines; /* what the last attempt tells */
 		r = attempt(l);
@@ -318,11 +345,10 @@ int rules_load(const struct rules_spec *spec, const struct rules_compiled *compi
 			r = 0;
 	}
 	if (r == 0)
-		r = make_manifest(l, ret);
+		r = loading_manifest(l, ret);
 	if (r < 0 && report->count == lines)
 		report_add(report, "loading the rules of group %s: %s", spec->group, strerror(-r));
-	nfnl_close(&l->commands);
-	free(l);
+	loading_free(l);
 	return r;
 }
 

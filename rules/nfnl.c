@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -395,4 +396,25 @@ void nfnl_batch_flip(struct nfnl_batch *b, uint8_t family, const char *table, bo
 	mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, table);
 	mnl_attr_put_u32(nlh, NFTA_TABLE_FLAGS, htonl(asleep ? NFT_TABLE_F_DORMANT : 0));
 	nfnl_batch_added(b, nlh);
+}
+
+int rules_events_open(void)
+{
+	struct nfnl *n = malloc(sizeof(*n));
+	int r = n ? nfnl_open(n, true) : -ENOMEM;
+
+	if (r == 0)
+		r = n->fd;
+	free(n);
+	return r;
+}
+
+void rules_events_drain(int fd)
+{
+	char bytes[4096];
+
+	/* Cut off or lost (ENOBUFS): that something came is all that counts. */
+	while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) >= 0 || errno == EINTR ||
+		errno == ENOBUFS)
+		;
 }

@@ -47,6 +47,7 @@
 #define RULES_DEMOTION_GAP_US	 1000u	      /* between the two batches of a demotion */
 #define RULES_CANARY_SET	 "carpool_canary"
 #define RULES_SHIELD_PREFIX	 "carpool_"
+#define RULES_SWAP_PREFIX	 "carpool_new_" /* tables that stand in for others during a reload */
 
 enum rules_role {
 	RULES_ROLE_MASTER,
@@ -151,6 +152,28 @@ const char *rules_compiled_text(const struct rules_compiled *compiled, enum rule
 int rules_load(const struct rules_spec *spec, const struct rules_compiled *compiled,
 	struct rules_manifest *ret, struct rules_report *report);
 
+/* rules_compiled_write: the whole result into a file (a memfd), at its beginning; rules_compiled_read:
+ * back again; *ret is the caller's. 0 or -errno; -ENODATA: nothing whole is in it. Same build on both
+ * ends. */
+int rules_compiled_write(const struct rules_compiled *compiled, int fd);
+bool rules_compiled_is_whole(int fd); /* whether there is one to be read */
+int rules_compiled_read(int fd, struct rules_compiled **ret);
+
+/* The three steps of a reload without a gap (swap.c), with rules_switch_take_over() after the first
+ * two. `old`: what is loaded now, or NULL: it tells which elements of sets came from the file.
+ * The report also holds, after success, what could not be kept: one line each.
+ * -EALREADY: twins of an earlier reload are still at work; -ENOENT: the shield is gone. */
+int rules_beside(const struct rules_spec *spec, const struct rules_compiled *compiled,
+	const struct rules_compiled *old, struct rules_manifest *ret, struct rules_report *report);
+int rules_settle(const struct rules_spec *spec, const struct rules_compiled *compiled,
+	const struct rules_compiled *old, struct rules_manifest *ret, struct rules_report *report);
+int rules_drop(const struct rules_spec *spec, const struct rules_compiled *compiled,
+	struct rules_report *report);
+
+/* rules_diff: how what is in the kernel differs from what was loaded: one line of the report each,
+ * "+ ..." or "- ...". 0 (also with differences) or -errno. Runs nft. */
+int rules_diff(const struct rules_compiled *compiled, struct rules_report *report);
+
 /* rules_prepare: rules_compile() and rules_load(), for the helper process. */
 int rules_prepare(
 	const struct rules_spec *spec, struct rules_manifest *ret, struct rules_report *report);
@@ -202,6 +225,17 @@ enum rules_result rules_switch_raise(struct rules_switch *rules);
  * nothing is done (RULES_FAILED, ECANCELED): without a shield, asleep would mean open. */
 enum rules_result rules_switch_lower(struct rules_switch *rules);
 
+/* rules_switch_take_over: the tables of `rules`, loaded beside those of `old` (rules_beside(),
+ * rules_settle()), take their place in the role that `old` is in now: awake; RULES_DEMOTION_GAP_US
+ * later those of `old` that are not of `rules` sleep. On anything but RULES_OK `old` stays at work. */
+enum rules_result rules_switch_take_over(struct rules_switch *rules, struct rules_switch *old);
+
+/* rules_switch_close_gap: a quick look: when a table of ours is gone (`nft flush ruleset`), the shield
+ * goes up, made again if need be, in any role: what the missing rules would have stopped is stopped
+ * again. RULES_MISSING: so it was; RULES_OK: nothing is gone. rules_switch_verify() tells the rest.
+ */
+enum rules_result rules_switch_close_gap(struct rules_switch *rules);
+
 /* rules_switch_verify: is what is loaded what we loaded? Costs nothing when nobody committed since;
  * otherwise follows the commits from the event socket, and dumps our tables only when one touched
  * them or events were lost. */
@@ -214,6 +248,11 @@ enum rules_role rules_switch_active(const struct rules_switch *rules);
 /* rules_switch_fd: readable when somebody committed to nftables in this namespace: then call
  * rules_switch_verify() (optional; it keeps a later switch from having to catch up). */
 int rules_switch_fd(const struct rules_switch *rules);
+
+/* rules_events_open: a socket of the caller's own that becomes readable at every commit, for an event
+ * loop that must not touch the switch; its fd or -errno. rules_events_drain: reads it empty. */
+int rules_events_open(void);
+void rules_events_drain(int fd);
 
 /* rules_switch_errno: why the last call answered RULES_FAILED; 0 = it did not. */
 int rules_switch_errno(const struct rules_switch *rules);

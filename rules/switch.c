@@ -509,19 +509,125 @@ enum rules_result rules_switch_to_backup(struct rules_switch *rules)
 	return result == RULES_OK ? rules_switch_lower(rules) : result;
 }
 
-/* ---- the object -------------------------------------------------------------------------------
- */
-
-static bool prepare(struct rules_switch *rules)
+static struct shield shield_of(const struct rules_manifest *m)
 {
-	const struct rules_manifest *m = &rules->manifest;
-	const struct shield shield = {
+	return (struct shield){
 		.group = m->group,
 		.interfaces = m->interfaces,
 		.interface_count = m->interface_count,
 		.addresses = m->addresses,
 		.address_count = m->address_count,
 	};
+}
+
+/* ---- a reload ---------------------------------------------------------------------------------
+ */
+
+/* is_kept: a table of the old switch that the new one knows as its own. */
+static bool is_kept(const struct rules_switch *rules, const struct rules_table *table)
+{
+	size_t index;
+	const struct rules_table *same = own_table(rules, table->family, table->name, &index);
+
+	return same && same->handle == table->handle;
+}
+
+/* sleep_others: what is at work of `old` and not of `rules`: its time is over. Tables of the other
+ * role sleep already; one that is gone is asleep enough. */
+static int sleep_others(struct rules_switch *rules, struct rules_switch *old)
+{
+	struct nfnl_batch *b = &rules->single.batch;
+	bool any = false;
+	int r = look_at_states(old);
+
+	if (r < 0)
+		return r;
+	nfnl_batch_begin(b, rules->single.memory, sizeof(rules->single.memory), false);
+	for (size_t i = 0; i < old->manifest.table_count; i++) {
+		const struct rules_table *table = &old->manifest.tables[i];
+
+		if (table->sleeps_always || old->asleep[i] || table->role == RULES_ROLE_SHIELD ||
+			is_kept(rules, table))
+			continue;
+		nfnl_batch_canary(b, table->family, table->name);
+		nfnl_batch_flip(b, table->family, table->name, true);
+		any = true;
+	}
+	if (!any)
+		return 0;
+	rules->must_dump = true; /* not compared: what the generation is now, we do not know */
+	return nfnl_batch_end(b) ? nfnl_send_batch(&rules->commands, b->start, b->used_bytes)
+				 : -E2BIG;
+}
+
+/* refresh_shield: somebody changed rules, perhaps the shield's: its chain is filled anew, in one
+ * commit, awake or asleep as it is. One that cannot be mended stays as it is, and is reported. */
+static void refresh_shield(struct rules_switch *rules)
+{
+	char *memory = aligned_alloc(8, SHIELD_BATCH_BYTES);
+	const struct shield shield = shield_of(&rules->manifest);
+	struct nfnl_batch b;
+
+	if (memory && shield_build(&b, memory, SHIELD_BATCH_BYTES, &shield, SHIELD_REFRESH) &&
+		nfnl_send_batch(&rules->commands, b.start, b.used_bytes) == 0) {
+		adopt_shield(rules);
+		rules->must_dump = true;
+	}
+	free(memory);
+}
+
+enum rules_result rules_switch_take_over(struct rules_switch *rules, struct rules_switch *old)
+{
+	bool is_master;
+	enum rules_result result;
+	int r = look_at_states(old);
+
+	if (r < 0)
+		return fail(rules, r);
+	is_master = rules_switch_active(old) == RULES_ROLE_MASTER;
+	result = is_master ? rules_switch_to_master(rules, false) : rules_switch_raise(rules);
+	if (result != RULES_OK)
+		return result;
+	rules->raised_at = clock_now();
+	wait_gap(rules);
+	if (is_master)
+		rules->raised_at = MONO_NEVER;
+	r = sleep_others(rules, old);
+	if (r == 0 && old->state == RULES_CHANGED)
+		refresh_shield(rules);
+	return r < 0 ? fail(rules, r) : RULES_OK;
+}
+
+enum rules_result rules_switch_close_gap(struct rules_switch *rules)
+{
+	bool missing = false, shielded = false;
+	int r;
+
+	rules->error = 0;
+	read_events(rules);
+	if (!rules->must_dump)
+		return RULES_OK;
+	r = look_at_states(rules);
+	if (r < 0)
+		return fail(rules, r);
+	for (size_t i = 0; i < rules->manifest.table_count; i++) {
+		missing |= rules->missing[i];
+		if (rules->manifest.tables[i].role == RULES_ROLE_SHIELD)
+			shielded = !rules->missing[i] && !rules->asleep[i];
+	}
+	if (!missing)
+		return RULES_OK;
+	if (!shielded && raise_damaged(rules, 0) != RULES_OK)
+		return RULES_FAILED;
+	return RULES_MISSING;
+}
+
+/* ---- the object -------------------------------------------------------------------------------
+ */
+
+static bool prepare(struct rules_switch *rules)
+{
+	const struct shield shield = shield_of(&rules->manifest);
 
 	return build(rules, &rules->to_master, TO_MASTER, true, false) &&
 	       build(rules, &rules->raise, RAISE, true, false) &&

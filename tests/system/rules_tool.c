@@ -5,13 +5,18 @@
  *   rules_tool master|master!|backup|verify|unload MANIFEST            prints the result
  *   rules_tool flip N MANIFEST                 N times master and back: time of each direction
  *   rules_tool check CONFIG NODE               what `carpool check` says of the rules
- *   rules_tool watch MANIFEST                  a line for each change, until stdin ends */
+ *   rules_tool watch MANIFEST                  a line for each change, until stdin ends
+ *   rules_tool reload GROUP MASTER BACKUP|- IFNAMES ADDRESSES MANIFEST     as carpd reloads
+ *   rules_tool diff MANIFEST                   what `carpool rules diff` prints
+ *   rules_tool gap MANIFEST                    a line for each gap that was closed, until stdin ends */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/check.h"
 #include "common/io/clock.h"
@@ -57,24 +62,128 @@ static void print_fingerprint(const uint8_t *print)
 	printf("\n");
 }
 
-static int load(char **argv)
+/* save: the manifest, and beside it the compiled rules. */
+static int save(const char *path, const struct rules_compiled *compiled)
 {
-	FILE *file;
-	int r;
+	FILE *file = fopen(path, "w");
+	char text[4096];
+	int fd;
 
+	if (!file || fwrite(&manifest, sizeof(manifest), 1, file) != 1 || fclose(file) != 0)
+		return 1;
+	snprintf(text, sizeof(text), "%s.text", path);
+	fd = open(text, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	return fd < 0 || rules_compiled_write(compiled, fd) < 0 || close(fd) < 0;
+}
+
+static struct rules_compiled *saved(const char *path)
+{
+	struct rules_compiled *compiled = NULL;
+	char text[4096];
+	int fd;
+
+	snprintf(text, sizeof(text), "%s.text", path);
+	fd = open(text, O_RDONLY);
+	if (fd < 0 || rules_compiled_read(fd, &compiled) < 0)
+		return NULL;
+	close(fd);
+	return compiled;
+}
+
+static int parse_all(char **argv)
+{
 	parse_spec(argv);
 	for (char *text = strtok(argv[4], ","); text; text = strtok(NULL, ",")) {
 		if (strcmp(text, "-") != 0 &&
 			!ipaddr_parse(text, &spec.addresses[spec.address_count++]))
 			return 2;
 	}
-	r = rules_prepare(&spec, &manifest, &report);
-	if (tell("load", r))
+	return 0;
+}
+
+static int load(char **argv)
+{
+	struct rules_compiled *compiled;
+
+	if (parse_all(argv))
+		return 2;
+	if (tell("load", rules_compile(&spec, &compiled, &report)) ||
+		tell("load", rules_load(&spec, compiled, &manifest, &report)))
 		return 1;
 	print_fingerprint(manifest.fingerprint);
-	file = fopen(argv[5], "w");
-	if (!file || fwrite(&manifest, sizeof(manifest), 1, file) != 1 || fclose(file) != 0)
+	return save(argv[5], compiled);
+}
+
+static bool read_manifest(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	bool ok = file && fread(&manifest, sizeof(manifest), 1, file) == 1;
+
+	if (file)
+		fclose(file);
+	return ok;
+}
+
+/* take_over: by the tables of `manifest`; the old switch is gone afterwards. */
+static int take_over(struct rules_switch **rules)
+{
+	struct rules_switch *fresh;
+	enum rules_result result;
+	mono_t start = clock_now();
+
+	if (tell("open", rules_switch_open(&manifest, &fresh)))
 		return 1;
+	result = rules_switch_take_over(fresh, *rules);
+	printf("take-over %s %s %lld us\n", rules_role_name(rules_switch_active(fresh)),
+		rules_result_name(result), (long long)mono_diff(clock_now(), start).us);
+	if (result != RULES_OK)
+		printf("%s\n", strerror(rules_switch_errno(fresh)));
+	rules_switch_close(*rules);
+	*rules = fresh;
+	return result != RULES_OK;
+}
+
+static int reload(char **argv)
+{
+	struct rules_compiled *compiled, *old = saved(argv[5]);
+	struct rules_switch *rules;
+
+	if (parse_all(argv) || !old || !read_manifest(argv[5]) ||
+		tell("open", rules_switch_open(&manifest, &rules)))
+		return 2;
+	if (tell("compile", rules_compile(&spec, &compiled, &report)) ||
+		tell("beside", rules_beside(&spec, compiled, old, &manifest, &report)) ||
+		take_over(&rules) ||
+		tell("settle", rules_settle(&spec, compiled, old, &manifest, &report)) ||
+		take_over(&rules) || tell("drop", rules_drop(&spec, compiled, &report)))
+		return 1;
+	rules_switch_close(rules);
+	return save(argv[5], compiled);
+}
+
+static int diff(const char *path)
+{
+	struct rules_compiled *compiled = saved(path);
+
+	return compiled ? tell("diff", rules_diff(compiled, &report)) : 2;
+}
+
+static int gap(struct rules_switch *rules)
+{
+	int fd = rules_events_open();
+	struct pollfd pollers[2] = {{.fd = 0, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+
+	printf("watching\n");
+	fflush(stdout);
+	while (poll(pollers, 2, -1) > 0 && !pollers[0].revents) {
+		enum rules_result result;
+
+		rules_events_drain(fd);
+		result = rules_switch_close_gap(rules);
+		if (result != RULES_OK)
+			printf("%s\n", rules_result_name(result));
+		fflush(stdout);
+	}
 	return 0;
 }
 
@@ -161,19 +270,19 @@ static int with_manifest(const char *verb, const char *count, const char *path)
 {
 	struct rules_switch *rules;
 	enum rules_result result;
-	FILE *file = fopen(path, "r");
 	int r;
 
-	if (!file || fread(&manifest, sizeof(manifest), 1, file) != 1)
+	if (!read_manifest(path))
 		return 2;
-	fclose(file);
 	if (strcmp(verb, "unload") == 0)
 		return tell("unload", rules_unload(&manifest));
 	r = rules_switch_open(&manifest, &rules);
 	if (r < 0)
 		return tell("open", r);
-	if (strcmp(verb, "flip") == 0 || strcmp(verb, "watch") == 0) {
-		r = *verb == 'f' ? flip(rules, strtoul(count, NULL, 10)) : watch(rules);
+	if (strcmp(verb, "flip") == 0 || strcmp(verb, "watch") == 0 || strcmp(verb, "gap") == 0) {
+		r = *verb == 'f'   ? flip(rules, strtoul(count, NULL, 10))
+		    : *verb == 'w' ? watch(rules)
+				   : gap(rules);
 		rules_switch_close(rules);
 		return r;
 	}
@@ -209,6 +318,10 @@ int main(int argc, char **argv)
 {
 	if (argc == 8 && strcmp(argv[1], "load") == 0)
 		return load(argv + 2);
+	if (argc == 8 && strcmp(argv[1], "reload") == 0)
+		return reload(argv + 2);
+	if (argc == 3 && strcmp(argv[1], "diff") == 0)
+		return diff(argv[2]);
 	if (argc == 7 && strcmp(argv[1], "text") == 0)
 		return text(argv + 2);
 	if (argc == 4 && strcmp(argv[1], "check") == 0)
