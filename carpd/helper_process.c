@@ -199,8 +199,8 @@ static _Noreturn void helper_rules_child(
 static void helper_start_rules(struct helper_process *h)
 {
 	struct helper_child *child = helper_child_free(h);
-	struct helper_memory *memory = helper_rules_remember(h->memories, h->request.rules.group,
-		(enum helper_rules_task)h->request.rules.task);
+	struct helper_memory *memory = helper_rules_remember(
+		h->memories, h->request.rules.group, (enum helper_rules_task)h->request.rules.task);
 	pid_t pid = child && memory ? fork() : -1;
 
 	if (pid == 0)

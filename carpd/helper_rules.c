@@ -75,7 +75,8 @@ static int source(const struct helper_memory *memory, enum helper_rules_task tas
 {
 	int fd = memory->loaded_fd;
 
-	if (task == HELPER_RULES_COMPILE || task == HELPER_RULES_LOAD || task == HELPER_RULES_BESIDE)
+	if (task == HELPER_RULES_COMPILE || task == HELPER_RULES_LOAD ||
+		task == HELPER_RULES_BESIDE)
 		return rules_compile(spec, ret, report);
 	if (task == HELPER_RULES_SETTLE || task == HELPER_RULES_DROP ||
 		(task == HELPER_RULES_DIFF && fresh_counts(memory)))

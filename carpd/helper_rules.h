@@ -2,7 +2,8 @@
  *
  * A task runs in a child of the helper, because it forks, waits and needs much memory. What it
  * compiled outlives it in a memfd that the helper made before: the rules that are in force, which a
- * repair loads again and a diff compares with, and which tell a reload's elements from the file's. */
+ * repair loads again and a diff compares with, and which tell a reload's elements from the file's.
+ */
 #ifndef CARPD_HELPER_RULES_H
 #define CARPD_HELPER_RULES_H
 

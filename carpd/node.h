@@ -185,7 +185,6 @@ struct node_rules_indexes {
 
 struct node_rules_swap;
 
-
 struct node_group {
 	struct node *node;
 	const struct config_group *config;
@@ -202,10 +201,10 @@ struct node_group {
 	bool rules_changed;			/* somebody changed rules inside our tables */
 	char rules_blame[NODE_RULES_BLAME_MAX]; /* who, and what */
 	struct node_rules_watch rules_watch;
-	bool rules_watch_again;		     /* something came while a look was under way */
-	bool rules_closed;		     /* missing, and the shield is up although it is master */
+	bool rules_watch_again; /* something came while a look was under way */
+	bool rules_closed;	/* missing, and the shield is up although it is master */
 	struct node_rules_indexes rules_indexes;
-	struct node_rules_swap *rules_swap;  /* other rules are on their way in; NULL = none */
+	struct node_rules_swap *rules_swap; /* other rules are on their way in; NULL = none */
 	mono_t rules_repaired_at;
 	uint64_t rules_repairs;
 	struct rules_switch *rules;
@@ -394,7 +393,9 @@ void node_group_forget(struct node_group *group);
 /* --- node_rules.c */
 /* node_rules_watch: call every second or so; changes are also seen at once, by an event. */
 void node_rules_watch(struct node *node);
-bool node_rules_by_index(const struct rules_manifest *manifest);
+/* node_rules_take_indexes: when rules were just loaded; at the start, then on the rules executor.
+ */
+void node_rules_take_indexes(struct node_group *group, const struct rules_manifest *manifest);
 int node_rules_events_open(struct node *node) __attribute__((warn_unused_result));
 void node_rules_events_close(struct node *node);
 

@@ -2,8 +2,8 @@
  *
  * An event socket tells of every commit to nftables; a look once a second is the net below it. The
  * loop only hears that something came; the rules executor, whose alone the switch is, looks:
- *   - a table of ours is gone (`nft flush ruleset`): the shield goes up at once, in any role, so that
- *     nothing passes that the missing rules would have stopped; a node whose rules are gone is not
+ *   - a table of ours is gone (`nft flush ruleset`): the shield goes up at once, in any role, so
+ * that nothing passes that the missing rules would have stopped; a node whose rules are gone is not
  *     ready: a master with a ready peer hands over;
  *   - rules in ours were changed: an alarm with who and what.
  * With `drift: repair` what was loaded is then loaded again; otherwise `carpool reload` or `carpool
@@ -27,7 +27,7 @@
 
 /* --- on the rules executor -------------------------------------------------------------------- */
 
-bool node_rules_by_index(const struct rules_manifest *manifest)
+static bool by_index(const struct rules_manifest *manifest)
 {
 	for (size_t i = 0; i < manifest->table_count; i++)
 		if (manifest->tables[i].by_index)
@@ -59,21 +59,30 @@ static void indexes_compare(struct node_rules_indexes *known, const struct if_na
 		}
 }
 
+void node_rules_take_indexes(struct node_group *group, const struct rules_manifest *manifest)
+{
+	struct node_rules_indexes *known = &group->rules_indexes;
+	struct if_nameindex *present;
+
+	known->matter = by_index(manifest);
+	known->count = 0;
+	present = known->matter ? if_nameindex() : NULL;
+	indexes_take(known, present);
+	if (present)
+		if_freenameindex(present);
+}
+
 static void look_at_indexes(struct node_group *group, char moved[static RULES_IFNAME_MAX])
 {
 	struct node_rules_indexes *known = &group->rules_indexes;
 	struct if_nameindex *present;
 	mono_t now = clock_now();
 
-	if (!known->matter || (known->count > 0 && mono_diff(now, known->looked_at).us <
-							   RULES_INDEXES_MS * 1000))
+	if (!known->matter || mono_diff(now, known->looked_at).us < RULES_INDEXES_MS * 1000)
 		return;
 	known->looked_at = now;
 	present = if_nameindex();
-	if (known->count == 0)
-		indexes_take(known, present);
-	else
-		indexes_compare(known, present, moved);
+	indexes_compare(known, present, moved);
 	if (present)
 		if_freenameindex(present);
 }
@@ -92,8 +101,7 @@ static void node_rules_look(struct executor_job *base)
 
 /* --- in the loop ------------------------------------------------------------------------------ */
 
-static void on_repaired(
-	void *context, uint8_t index, int error, const struct rules_report *report)
+static void on_repaired(void *context, uint8_t index, int error, const struct rules_report *report)
 {
 	struct node *node = context;
 	struct node_group *group = &node->groups[index];
@@ -103,8 +111,8 @@ static void on_repaired(
 	if (error < 0)
 		log_errorx("group %s: its rules could not be repaired", group->config->name);
 	else
-		log_notice("group %s: its rules are as they were loaded again",
-			group->config->name);
+		log_notice(
+			"group %s: its rules are as they were loaded again", group->config->name);
 }
 
 static void node_rules_repair(struct node_group *group, const char *why)
@@ -217,14 +225,12 @@ int node_rules_events_open(struct node *node)
 		return 0;
 	for (uint32_t i = 0; i < node->cfg->group_count; i++)
 		if (node->groups[i].has_rules)
-			node->groups[i].rules_indexes.matter =
-				node_rules_by_index(node->groups[i].manifest);
+			node_rules_take_indexes(&node->groups[i], node->groups[i].manifest);
 	r = rules_events_open();
 	if (r < 0)
 		return r;
 	node->rules_events_fd = r;
-	r = sd_event_add_io(
-		node->event, &node->rules_events, r, EPOLLIN, on_rules_event, node);
+	r = sd_event_add_io(node->event, &node->rules_events, r, EPOLLIN, on_rules_event, node);
 	if (r < 0)
 		return r;
 	return sd_event_source_set_priority(node->rules_events, EVLOOP_PRIORITY_NORMAL);

@@ -61,8 +61,8 @@ bool node_rules_holds(const struct node *node, uint8_t group)
 static bool swap_has_twins(const struct rules_manifest *manifest)
 {
 	for (size_t i = 0; i < manifest->table_count; i++)
-		if (!strncmp(manifest->tables[i].name, RULES_SWAP_PREFIX,
-			    strlen(RULES_SWAP_PREFIX)))
+		if (!strncmp(
+			    manifest->tables[i].name, RULES_SWAP_PREFIX, strlen(RULES_SWAP_PREFIX)))
 			return true;
 	return false;
 }
@@ -92,8 +92,7 @@ static void swap_run(struct executor_job *job)
 	}
 	rules_switch_close(group->rules);
 	group->rules = fresh;
-	group->rules_indexes.matter = node_rules_by_index(&swap->manifest);
-	group->rules_indexes.count = 0; /* as they are now */
+	node_rules_take_indexes(group, &swap->manifest);
 }
 
 static void swap_adopt(struct node_rules_swap *swap)
@@ -138,8 +137,7 @@ static void swap_switched(struct executor_job *job)
 }
 
 /* swap_keep_report: what the steps have told, one after the other; what failed tells alone. */
-static void swap_keep_report(
-	struct node_rules_swap *swap, const struct helper_rules_result *result)
+static void swap_keep_report(struct node_rules_swap *swap, const struct helper_rules_result *result)
 {
 	if (result->error < 0)
 		swap->report.count = 0;

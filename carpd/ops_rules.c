@@ -30,8 +30,8 @@ static void rules_end(struct ops_rules *ask, const char *code, const char *text)
 	if (code)
 		(void)control_server_error(ask->node->server, &ask->ticket, code, "%s", text);
 	else
-		(void)control_server_ok(ask->node->server, &ask->ticket,
-			json_pack("{s:O}", "groups", ask->groups));
+		(void)control_server_ok(
+			ask->node->server, &ask->ticket, json_pack("{s:O}", "groups", ask->groups));
 	json_decref(ask->groups);
 	free(ask);
 }
@@ -42,7 +42,8 @@ static void rules_put_lines(
 	json_t *lines = json_array();
 
 	for (size_t i = 0; i < report->count && i < RULES_REPORT_LINES; i++) {
-		json_t *line = ask->used < OPS_RULES_TEXT_MAX ? json_string(report->lines[i]) : NULL;
+		json_t *line =
+			ask->used < OPS_RULES_TEXT_MAX ? json_string(report->lines[i]) : NULL;
 
 		ask->used += strlen(report->lines[i]);
 		if (line)
@@ -64,8 +65,7 @@ static void on_diff(void *context, const struct helper_rules_result *result)
 	rules_next(ask);
 }
 
-static void on_repair(
-	void *context, uint8_t group, int error, const struct rules_report *report)
+static void on_repair(void *context, uint8_t group, int error, const struct rules_report *report)
 {
 	struct ops_rules *ask = context;
 
@@ -104,12 +104,11 @@ static bool rules_ask(struct ops_rules *ask, struct node_group *group, int *ret_
 
 	*ret_error = 0;
 	if (ask->repair && (group->rules_missing || group->rules_changed))
-		*ret_error = node->reload
-				     ? -EBUSY
-				     : node_rules_swap(node, group->index,
-					       group->rules_missing ? HELPER_RULES_RELOAD
-								    : HELPER_RULES_REPAIR,
-					       on_repair, ask);
+		*ret_error = node->reload ? -EBUSY
+					  : node_rules_swap(node, group->index,
+						    group->rules_missing ? HELPER_RULES_RELOAD
+									 : HELPER_RULES_REPAIR,
+						    on_repair, ask);
 	else if (ask->diff)
 		*ret_error = helper_rules(
 			node->helper, group->config->name, HELPER_RULES_DIFF, on_diff, ask);
@@ -150,8 +149,8 @@ void ops_rules(void *context, const struct control_request *request)
 	struct ops_rules *ask;
 
 	if (name && !group) {
-		(void)control_server_error(node->server, &request->ticket, "NO_GROUP",
-			"no group named %s", name);
+		(void)control_server_error(
+			node->server, &request->ticket, "NO_GROUP", "no group named %s", name);
 		return;
 	}
 	ask = calloc(1, sizeof(*ask));

@@ -5,9 +5,8 @@
  *   2. the differences are judged: what cannot be applied to a running node is refused by name;
  *   3. the helper compiles every group's rules: those whose fingerprint did not change are left
  *      alone, unless somebody deleted or changed what is loaded;
- *   4. it is applied: timings of stages, preemption, handlers, rules (node_swap.c: without a gap, on
- *      a master as on a backup).
- * Nothing that did not change is touched. See node.h. */
+ *   4. it is applied: timings of stages, preemption, handlers, rules (node_swap.c: without a gap,
+ * on a master as on a backup). Nothing that did not change is touched. See node.h. */
 #include "carpd/node.h"
 
 #include "common/check.h"
@@ -336,8 +335,7 @@ static void reload_apply(struct reload *reload)
 	reload_load_next(reload);
 }
 
-static void on_swapped(
-	void *context, uint8_t group, int error, const struct rules_report *report)
+static void on_swapped(void *context, uint8_t group, int error, const struct rules_report *report)
 {
 	struct reload *reload = context;
 

@@ -169,7 +169,11 @@ static json_t *status_alarms(const struct node *node)
 		if (group->rules_missing)
 			status_alarm(list, "RULES_MISSING", group->config->name,
 				status_wall(clock_wall_us()),
-				"tables that carpool had loaded are gone: reload");
+				group->rules_closed ? "rules are gone, closed by the shield until "
+						      "they are loaded again: "
+						      "carpool rules repair"
+						    : "tables that carpool had loaded are gone: "
+						      "carpool rules repair");
 		else if (group->rules_changed)
 			status_alarm(list, "RULES_CHANGED", group->config->name,
 				status_wall(clock_wall_us()), group->rules_blame);
@@ -184,24 +188,33 @@ static json_t *status_alarms(const struct node *node)
 /* --- rules -------------------------------------------------------------------------------------
  */
 
-/* status_peers_match: null when nobody is heard. */
-static json_t *status_peers_match(const struct node *node, const struct node_group *group)
+/* status_rules_peers: what each peer that is heard says of its rules: the print's first 8 bytes.
+ * *ret_match: null when nobody is heard. */
+static json_t *status_rules_peers(
+	const struct node *node, const struct node_group *group, json_t **ret_match)
 {
 	bool is_heard = false, match = true;
+	json_t *list = json_array();
 	uint64_t own = 0;
 
 	for (unsigned int i = 0; i < 8; i++)
 		own = own << 8 | group->manifest->fingerprint[i];
 	for (uint8_t i = 0; i + 1u < node->cfg->node_count; i++) {
 		struct election_peer_view view;
+		char hex[17];
 
 		election_peer_view(node->core, group->index, i, &view);
 		if (!view.alive)
 			continue;
 		is_heard = true;
 		match = match && view.rules_fingerprint == own;
+		snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)view.rules_fingerprint);
+		(void)json_array_append_new(
+			list, json_pack("{s:s?, s:s, s:b}", "node", node_name_of(node, view.node),
+				      "fingerprint", hex, "match", view.rules_fingerprint == own));
 	}
-	return is_heard ? json_boolean(match) : json_null();
+	*ret_match = is_heard ? json_boolean(match) : json_null();
+	return list;
 }
 
 static json_t *status_rules(const struct node *node)
@@ -211,15 +224,17 @@ static json_t *status_rules(const struct node *node)
 	for (uint32_t i = 0; i < node->group_count; i++) {
 		const struct node_group *group = &node->groups[i];
 		char hex[2 * RULES_FINGERPRINT_BYTES + 1];
+		json_t *peers, *match;
 
 		if (!group->has_rules)
 			continue;
+		peers = status_rules_peers(node, group, &match);
 		for (unsigned int k = 0; k < RULES_FINGERPRINT_BYTES; k++)
 			snprintf(hex + 2 * k, 3, "%02x", group->manifest->fingerprint[k]);
-		(void)json_array_append_new(list,
-			json_pack("{s:s, s:s, s:s, s:o}", "group", group->config->name, "active",
-				group->rules_are_master ? "master" : "backup", "fingerprint", hex,
-				"peers_match", status_peers_match(node, group)));
+		(void)json_array_append_new(
+			list, json_pack("{s:s, s:s, s:s, s:o, s:o}", "group", group->config->name,
+				      "active", group->rules_are_master ? "master" : "backup",
+				      "fingerprint", hex, "peers_match", match, "peers", peers));
 	}
 	return list;
 }

@@ -370,7 +370,8 @@ static void diff_group(
 		!same_file(&a->rules_backup, &b->rules_backup))
 		tell(diff, CONFIG_CHANGE_RULES, a->name, "group %s: other rule files", a->name);
 	if (a->rules_drift != b->rules_drift)
-		tell(diff, CONFIG_CHANGE_RULES, a->name, "group %s: drift of its rules: %s", a->name,
+		tell(diff, CONFIG_CHANGE_RULES, a->name, "group %s: drift of its rules: %s",
+			a->name,
 			b->rules_drift == CONFIG_DRIFT_REPAIR ? "report -> repair"
 							      : "repair -> report");
 	diff_handlers(diff, a, b);

@@ -264,9 +264,10 @@ static const struct config_shape_key rules_keys[] = {
 			   "master's file."},
 	{"drift", CONFIG_SHAPE_OTHER, false, .take = take_drift, .type_text = "word",
 		.range_text = "report, repair", .fallback_text = "report",
-		.meaning = "When somebody else changes these rules in the kernel: an alarm, or also "
-			   "what was loaded loaded again. What is deleted is closed by the shield "
-			   "in any case."},
+		.meaning =
+			"When somebody else changes these rules in the kernel: an alarm, or also "
+			"what was loaded loaded again. What is deleted is closed by the shield "
+			"in any case."},
 };
 
 const struct config_shape config_parse_group_rules_shape = {

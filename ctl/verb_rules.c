@@ -21,7 +21,8 @@ int verb_rules(int argc, char **argv)
 	const struct args_spec spec = {
 		.synopsis = "carpool rules [diff|repair] [--group GROUP] [--json]",
 		.text = "Tells which rules are awake and whether somebody else has changed them.\n"
-			"  diff    prints each line that came (+) or went (-) since they were loaded\n"
+			"  diff    prints each line that came (+) or went (-) since they were "
+			"loaded\n"
 			"  repair  loads again what was loaded, where somebody changed or deleted "
 			"it;\n"
 			"          a changed file is 'carpool reload's business\n"
@@ -40,8 +41,7 @@ int verb_rules(int argc, char **argv)
 	diff = args.word_count > 0 && strcmp(args.words[0], "diff") == 0;
 	repair = args.word_count > 0 && strcmp(args.words[0], "repair") == 0;
 	if (args.word_count > 0 && !diff && !repair)
-		return args_fail(
-			&spec, &args, "'%s' is none of: diff, repair", args.words[0]);
+		return args_fail(&spec, &args, "'%s' is none of: diff, repair", args.words[0]);
 	exit_status = ask_call(&args, ASK_CARPD,
 		json_pack("{s:s,s:b,s:b,s:s*}", "op", "rules", "diff", diff, "repair", repair,
 			"group", group),

@@ -1,8 +1,8 @@
 /* diff.c: how the rules in the kernel differ from those that were loaded, line by line.
  *
- * Both sides are what `nft -s list ruleset` prints. Left out is what may change rightfully: elements
- * of sets, whether a table sleeps, the canary. A line that is no longer there is marked `-`, one that
- * came `+`, each with its table and chain. */
+ * Both sides are what `nft -s list ruleset` prints. Left out is what may change rightfully:
+ * elements of sets, whether a table sleeps, the canary. A line that is no longer there is marked
+ * `-`, one that came `+`, each with its table and chain. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +59,8 @@ static const char *table_body(const char *text, const struct rules_table *table)
 	const char *family = listing_family_name(table->family);
 	size_t family_length = strlen(family), name_length = strlen(table->name);
 
-	for (const char *pos = text; *pos; pos = *line_end(pos) ? line_end(pos) + 1 : line_end(pos)) {
+	for (const char *pos = text; *pos;
+		pos = *line_end(pos) ? line_end(pos) + 1 : line_end(pos)) {
 		const char *at = pos;
 
 		if (strncmp(at, "table ", 6) != 0 || strncmp(at + 6, family, family_length) != 0)
@@ -80,7 +81,8 @@ static void take_lines(const char *text, const struct rules_table *table, struct
 	bool in_elements = false;
 
 	ret->found = pos != NULL;
-	for (; pos && *pos && *pos != '}'; pos = *line_end(pos) ? line_end(pos) + 1 : line_end(pos)) {
+	for (; pos && *pos && *pos != '}';
+		pos = *line_end(pos) ? line_end(pos) + 1 : line_end(pos)) {
 		size_t length = (size_t)(line_end(pos) - pos);
 
 		in_elements |= !strncmp(pos, "\t\telements = {", 14);
@@ -149,7 +151,8 @@ static size_t compare_table(const struct rules_table *table, const struct diff_l
 	while (x < loaded->count || y < now->count) {
 		size_t to_x, to_y;
 
-		if (x < loaded->count && y < now->count && same(&loaded->lines[x], &now->lines[y])) {
+		if (x < loaded->count && y < now->count &&
+			same(&loaded->lines[x], &now->lines[y])) {
 			x++;
 			y++;
 			continue;

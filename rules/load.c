@@ -27,8 +27,7 @@
 
 #define LOAD_TRIES 4u /* somebody else may delete or add between our look and nft's commit */
 
-bool loading_is_ours(
-	const struct loading *l, const struct census_table *t, enum rules_role role)
+bool loading_is_ours(const struct loading *l, const struct census_table *t, enum rules_role role)
 {
 	char owner[CENSUS_OWNER_MAX];
 
@@ -179,8 +178,8 @@ int loading_nft(struct loading *l, const struct text *text, bool tells)
 			strerror(-r));
 	} else if (r == 0 && output.status != 0) {
 		if (tells)
-			report_add(l->report, "loading the rules of group %s: %.*s",
-				l->spec->group, (int)strcspn(output.errors, "\n"), output.errors);
+			report_add(l->report, "loading the rules of group %s: %.*s", l->spec->group,
+				(int)strcspn(output.errors, "\n"), output.errors);
 		r = -EINVAL;
 	}
 	nft_output_fini(&output);

@@ -30,8 +30,7 @@ struct loading *loading_new(const struct rules_spec *spec, const struct rules_co
 void loading_free(struct loading *l);
 
 /* loading_is_ours: a table of this group, in that role; loading_is_old: in either of the files'. */
-bool loading_is_ours(
-	const struct loading *l, const struct census_table *t, enum rules_role role);
+bool loading_is_ours(const struct loading *l, const struct census_table *t, enum rules_role role);
 bool loading_is_old(const struct loading *l, const struct census_table *t);
 
 /* loading_check_foreign: somebody else's table by one of our names: -EEXIST, and a report. */

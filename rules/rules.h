@@ -152,9 +152,9 @@ const char *rules_compiled_text(const struct rules_compiled *compiled, enum rule
 int rules_load(const struct rules_spec *spec, const struct rules_compiled *compiled,
 	struct rules_manifest *ret, struct rules_report *report);
 
-/* rules_compiled_write: the whole result into a file (a memfd), at its beginning; rules_compiled_read:
- * back again; *ret is the caller's. 0 or -errno; -ENODATA: nothing whole is in it. Same build on both
- * ends. */
+/* rules_compiled_write: the whole result into a file (a memfd), at its beginning;
+ * rules_compiled_read: back again; *ret is the caller's. 0 or -errno; -ENODATA: nothing whole is in
+ * it. Same build on both ends. */
 int rules_compiled_write(const struct rules_compiled *compiled, int fd);
 bool rules_compiled_is_whole(int fd); /* whether there is one to be read */
 int rules_compiled_read(int fd, struct rules_compiled **ret);
@@ -227,12 +227,14 @@ enum rules_result rules_switch_lower(struct rules_switch *rules);
 
 /* rules_switch_take_over: the tables of `rules`, loaded beside those of `old` (rules_beside(),
  * rules_settle()), take their place in the role that `old` is in now: awake; RULES_DEMOTION_GAP_US
- * later those of `old` that are not of `rules` sleep. On anything but RULES_OK `old` stays at work. */
+ * later those of `old` that are not of `rules` sleep. On anything but RULES_OK `old` stays at work.
+ */
 enum rules_result rules_switch_take_over(struct rules_switch *rules, struct rules_switch *old);
 
-/* rules_switch_close_gap: a quick look: when a table of ours is gone (`nft flush ruleset`), the shield
- * goes up, made again if need be, in any role: what the missing rules would have stopped is stopped
- * again. RULES_MISSING: so it was; RULES_OK: nothing is gone. rules_switch_verify() tells the rest.
+/* rules_switch_close_gap: a quick look: when a table of ours is gone (`nft flush ruleset`), the
+ * shield goes up, made again if need be, in any role: what the missing rules would have stopped is
+ * stopped again. RULES_MISSING: so it was; RULES_OK: nothing is gone. rules_switch_verify() tells
+ * the rest.
  */
 enum rules_result rules_switch_close_gap(struct rules_switch *rules);
 
@@ -249,8 +251,9 @@ enum rules_role rules_switch_active(const struct rules_switch *rules);
  * rules_switch_verify() (optional; it keeps a later switch from having to catch up). */
 int rules_switch_fd(const struct rules_switch *rules);
 
-/* rules_events_open: a socket of the caller's own that becomes readable at every commit, for an event
- * loop that must not touch the switch; its fd or -errno. rules_events_drain: reads it empty. */
+/* rules_events_open: a socket of the caller's own that becomes readable at every commit, for an
+ * event loop that must not touch the switch; its fd or -errno. rules_events_drain: reads it empty.
+ */
 int rules_events_open(void);
 void rules_events_drain(int fd);
 

@@ -79,8 +79,9 @@ static enum state_kind block_head(
 	for (size_t i = 0; i < STATE_KIND_COUNT; i++) {
 		size_t word = strlen(kind_words[i]);
 
-		if (length < word + 5 || line[0] != '\t' || memcmp(line + 1, kind_words[i], word) != 0 ||
-			line[1 + word] != ' ' || memcmp(line + length - 2, " {", 2) != 0)
+		if (length < word + 5 || line[0] != '\t' ||
+			memcmp(line + 1, kind_words[i], word) != 0 || line[1 + word] != ' ' ||
+			memcmp(line + length - 2, " {", 2) != 0)
 			continue;
 		*ret_name = line + word + 2;
 		*ret_length = length - word - 4;
@@ -224,8 +225,8 @@ void state_free(struct state *state)
 	*state = (struct state){0};
 }
 
-const struct state_block *state_lookup(const struct state *state, uint8_t family,
-	const char *table, enum state_kind kind, const char *name)
+const struct state_block *state_lookup(const struct state *state, uint8_t family, const char *table,
+	enum state_kind kind, const char *name)
 {
 	for (size_t i = 0; i < state->count; i++) {
 		const struct state_block *block = &state->blocks[i];
@@ -277,8 +278,8 @@ static int compare_keys(const void *a, const void *b)
 static bool listed(const struct state_block *sorted, const char *element)
 {
 	return sorted && sorted->element_count > 0 &&
-	       bsearch(&element, sorted->elements, sorted->element_count,
-		       sizeof(*sorted->elements), compare_keys) != NULL;
+	       bsearch(&element, sorted->elements, sorted->element_count, sizeof(*sorted->elements),
+		       compare_keys) != NULL;
 }
 
 static void sort(const struct state_block *block)
@@ -354,8 +355,8 @@ size_t state_elements(const struct state_move *move, const struct state_block *b
  */
 
 /* live_value: of the object whose block begins at this line of the new text. */
-static const char *live_value(const struct state_move *move, const struct reader *r,
-	enum state_kind *ret_kind)
+static const char *live_value(
+	const struct state_move *move, const struct reader *r, enum state_kind *ret_kind)
 {
 	char table[2 * RULES_TABLE_NAME_MAX], object[2 * RULES_TABLE_NAME_MAX];
 	const struct state_block *block;

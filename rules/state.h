@@ -3,9 +3,9 @@
  * Pure: no I/O. nft prints what a table has gathered (`nft list sets`, `maps`, `counters`,
  * `quotas`) in the form in which it lists the table itself, so one reader does for three texts: the
  * *live* one, and the compiled listings of the old and of the new file. An element of the live set
- * that neither file lists was put there by a packet (`add @set { ... }`), by fail2ban or by hand: it
- * goes along, with its remaining time and its own counter, when the new file has a set of that name
- * and type. One that only the old file lists goes with the old file: the operator took it out.
+ * that neither file lists was put there by a packet (`add @set { ... }`), by fail2ban or by hand:
+ * it goes along, with its remaining time and its own counter, when the new file has a set of that
+ * name and type. One that only the old file lists goes with the old file: the operator took it out.
  * Counters and quotas go along by name. Counters and limits inside rules, and meters, have no name
  * to go by: they begin anew. */
 #ifndef RULES_STATE_H
@@ -46,8 +46,8 @@ struct state {
 void state_read(struct state *state, const char *text, size_t length);
 void state_free(struct state *state);
 
-const struct state_block *state_lookup(const struct state *state, uint8_t family,
-	const char *table, enum state_kind kind, const char *name);
+const struct state_block *state_lookup(const struct state *state, uint8_t family, const char *table,
+	enum state_kind kind, const char *name);
 
 /* state_key_length: of an element "10.0.0.1 timeout 1h expires 5m : accept" the part that names it.
  */
@@ -57,7 +57,8 @@ size_t state_key_length(const char *element);
  * that are written `new_prefix` + it; "" = none. */
 struct state_move {
 	const struct state *live;
-	const struct state *old_file; /* NULL: what the files listed is not known: only new_file's */
+	const struct state
+		*old_file; /* NULL: what the files listed is not known: only new_file's */
 	const struct state *new_file;
 	const char *live_prefix;
 	const char *new_prefix;
@@ -65,7 +66,8 @@ struct state_move {
 
 /* state_objects: copies a text for `nft -f` (of the new file's tables, named with new_prefix) with
  * the counters and quotas of the live state in it. */
-void state_objects(const struct state_move *move, const char *text, size_t length, struct text *ret);
+void state_objects(
+	const struct state_move *move, const char *text, size_t length, struct text *ret);
 
 /* state_elements: one command `add element ...` for the live block, a set or map; nothing when it
  * has nothing that must go along. Returns how many elements it names. *ret_lost: how many should go

@@ -1,8 +1,8 @@
 /* swap.c: new rules beside those that are at work, and in their place, without a gap.
  *
- * `nft -f` of a changed file is atomic in its rules and not in its hooks: the kernel registers a new
- * base chain when it reads it, empty, with its policy, and fills it at the commit. Behind a `policy
- * drop` everything is dropped meanwhile: for as long as the batch takes. So:
+ * `nft -f` of a changed file is atomic in its rules and not in its hooks: the kernel registers a
+ * new base chain when it reads it, empty, with its policy, and fills it at the commit. Behind a
+ * `policy drop` everything is dropped meanwhile: for as long as the batch takes. So:
  *
  *   rules_beside   loads the new tables asleep, under other names: twins, `inet carpool_new_fw` for
  *                  `inet fw`;
@@ -11,13 +11,13 @@
  *   (rules_switch_take_over() again: `inet fw` awake, 1 ms, twins asleep)
  *   rules_drop     deletes the twins.
  *
- * In the millisecond of a take-over both rulesets filter: a packet passes if both let it. At any time
- * the switch in force has all its tables, so that a promotion or demotion in between goes its way.
- * Every step leaves something that filters, also when the next one never comes: twins carry their
- * group and role in the canary's comment, so that the next load finds and removes them.
+ * In the millisecond of a take-over both rulesets filter: a packet passes if both let it. At any
+ * time the switch in force has all its tables, so that a promotion or demotion in between goes its
+ * way. Every step leaves something that filters, also when the next one never comes: twins carry
+ * their group and role in the canary's comment, so that the next load finds and removes them.
  *
- * What packets and other programs have put into the old tables goes along (state.h); each step takes
- * what has come since the one before. */
+ * What packets and other programs have put into the old tables goes along (state.h); each step
+ * takes what has come since the one before. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +45,8 @@ static bool is_twin(const struct census_table *t)
 	return !strncmp(t->name, RULES_SWAP_PREFIX, strlen(RULES_SWAP_PREFIX));
 }
 
-/* ---- what is there ---------------------------------------------------------------------------- */
+/* ---- what is there ----------------------------------------------------------------------------
+ */
 
 static void read_compiled(struct state *state, const struct rules_compiled *compiled)
 {
@@ -103,7 +104,8 @@ static int swap_open(struct swap *s, const struct rules_spec *spec,
 	return r == 0 && (s->new_file.failed || s->old_file.failed) ? -ENOMEM : r;
 }
 
-/* ---- state ------------------------------------------------------------------------------------ */
+/* ---- state ------------------------------------------------------------------------------------
+ */
 
 /* add_elements: of one block, into the tables that were just loaded (asleep, or at work). */
 static void add_elements(
@@ -148,7 +150,8 @@ static struct state_move move_of(const struct swap *s, const char *from, const c
 	};
 }
 
-/* ---- transactions ----------------------------------------------------------------------------- */
+/* ---- transactions -----------------------------------------------------------------------------
+ */
 
 static void delete_table(struct text *text, const struct census_table *t)
 {
@@ -190,8 +193,8 @@ static void add_tables(struct swap *s, const char *from, const char *prefix, str
 static int check_ready(struct swap *s)
 {
 	char name[RULES_TABLE_NAME_MAX];
-	const struct census_table *shield = census_lookup(
-		&s->l->census, NFPROTO_INET, shield_name(s->l->spec->group, name));
+	const struct census_table *shield =
+		census_lookup(&s->l->census, NFPROTO_INET, shield_name(s->l->spec->group, name));
 
 	if (!shield || !loading_is_ours(s->l, shield, RULES_ROLE_SHIELD)) {
 		report_add(s->l->report, "group %s: its shield is gone", s->l->spec->group);
@@ -240,7 +243,8 @@ static int load_beside(struct swap *s)
 	return r;
 }
 
-/* has_nameless_counter: `counter` in a rule or a set, but not `counter name "x"` and not the object.
+/* has_nameless_counter: `counter` in a rule or a set, but not `counter name "x"` and not the
+ * object.
  */
 static bool has_nameless_counter(const char *text)
 {
@@ -266,7 +270,8 @@ static void tell_nameless(struct swap *s)
 	}
 	if (has_counter)
 		report_add(s->l->report,
-			"group %s: counters inside rules and of listed elements begin at zero: they "
+			"group %s: counters inside rules and of listed elements begin at zero: "
+			"they "
 			"have no name to go by",
 			s->l->spec->group);
 	if (has_meter)

@@ -8,7 +8,8 @@
  *   rules_tool watch MANIFEST                  a line for each change, until stdin ends
  *   rules_tool reload GROUP MASTER BACKUP|- IFNAMES ADDRESSES MANIFEST     as carpd reloads
  *   rules_tool diff MANIFEST                   what `carpool rules diff` prints
- *   rules_tool gap MANIFEST                    a line for each gap that was closed, until stdin ends */
+ *   rules_tool gap MANIFEST                    a line for each gap that was closed, until stdin
+ * ends */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

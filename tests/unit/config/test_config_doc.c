@@ -107,6 +107,7 @@ static void test_defaults(void **state)
 				   "nodes: { a: { id: 1, address: 10.0.0.1 }, b: { id: 2, "
 				   "address: 10.0.0.2 } }\n"
 				   "groups: { g: { vhid: 1, interfaces: { lan0: [10.1.0.1/24] },\n"
+				   "  rules: { master: fw.nft },\n"
 				   "  handlers: [{ name: h, run: [/bin/true] }],\n"
 				   "  track: [{ script: [/bin/true], demote: 1 }] } }\nsync: {}\n";
 	static struct config_errors errors;
