@@ -27,7 +27,7 @@
 
 #define LOAD_TRIES 4u /* somebody else may delete or add between our look and nft's commit */
 
-bool loading_is_ours(const struct loading *l, const struct census_table *t, enum rules_role role)
+bool load_is_ours(const struct loading *l, const struct census_table *t, enum rules_role role)
 {
 	char owner[CENSUS_OWNER_MAX];
 
@@ -35,16 +35,16 @@ bool loading_is_ours(const struct loading *l, const struct census_table *t, enum
 	       !strcmp(t->owner, census_owner(l->spec->group, role, owner));
 }
 
-bool loading_is_old(const struct loading *l, const struct census_table *t)
+bool load_is_old(const struct loading *l, const struct census_table *t)
 {
-	return loading_is_ours(l, t, RULES_ROLE_MASTER) || loading_is_ours(l, t, RULES_ROLE_BACKUP);
+	return load_is_ours(l, t, RULES_ROLE_MASTER) || load_is_ours(l, t, RULES_ROLE_BACKUP);
 }
 
 static int check_foreign_one(struct loading *l, uint8_t family, const char *name)
 {
 	const struct census_table *there = census_lookup(&l->census, family, name);
 
-	if (!there || loading_is_old(l, there) || loading_is_ours(l, there, RULES_ROLE_SHIELD))
+	if (!there || load_is_old(l, there) || load_is_ours(l, there, RULES_ROLE_SHIELD))
 		return 0;
 	if (there->ours)
 		report_add(l->report, "table %s %s is in the namespace already, as \"%s\"",
@@ -59,7 +59,7 @@ static int check_foreign_one(struct loading *l, uint8_t family, const char *name
 	return -EEXIST;
 }
 
-int loading_check_foreign(struct loading *l)
+int load_check_foreign(struct loading *l)
 {
 	char name[RULES_TABLE_NAME_MAX];
 	size_t count;
@@ -75,12 +75,12 @@ int loading_check_foreign(struct loading *l)
 	return r;
 }
 
-int loading_send(struct loading *l, const struct nfnl_batch *b)
+int load_send(struct loading *l, const struct nfnl_batch *b)
 {
 	return nfnl_send_batch(&l->commands, b->start, b->used_bytes);
 }
 
-int loading_flip(struct loading *l, enum rules_role role, bool asleep)
+int load_flip(struct loading *l, enum rules_role role, bool asleep)
 {
 	struct nfnl_batch b;
 	bool any = false;
@@ -89,7 +89,7 @@ int loading_flip(struct loading *l, enum rules_role role, bool asleep)
 	for (size_t i = 0; i < l->census.count; i++) {
 		const struct census_table *t = &l->census.tables[i];
 
-		if (!loading_is_ours(l, t, role) || t->asleep == asleep)
+		if (!load_is_ours(l, t, role) || t->asleep == asleep)
 			continue;
 		nfnl_batch_canary(&b, t->family, t->name);
 		nfnl_batch_flip(&b, t->family, t->name, asleep);
@@ -97,10 +97,10 @@ int loading_flip(struct loading *l, enum rules_role role, bool asleep)
 	}
 	if (!any)
 		return 0;
-	return nfnl_batch_end(&b) ? loading_send(l, &b) : -E2BIG;
+	return nfnl_batch_end(&b) ? load_send(l, &b) : -E2BIG;
 }
 
-int loading_shield(struct loading *l, enum shield_mode mode)
+int load_shield(struct loading *l, enum shield_mode mode)
 {
 	const struct shield shield = {
 		.group = l->spec->group,
@@ -113,7 +113,7 @@ int loading_shield(struct loading *l, enum shield_mode mode)
 
 	if (!shield_build(&b, l->shield, sizeof(l->shield), &shield, mode))
 		return -E2BIG;
-	return loading_send(l, &b);
+	return load_send(l, &b);
 }
 
 /* raise_shield: awake, with the spec's content. */
@@ -123,12 +123,12 @@ static int raise_shield(struct loading *l)
 	int r;
 
 	if (!census_lookup(&l->census, NFPROTO_INET, shield_name(l->spec->group, name)))
-		return loading_shield(l, SHIELD_CREATE);
-	r = loading_flip(l, RULES_ROLE_SHIELD, false);
+		return load_shield(l, SHIELD_CREATE);
+	r = load_flip(l, RULES_ROLE_SHIELD, false);
 	if (r == 0)
-		r = loading_shield(l, SHIELD_REFRESH);
+		r = load_shield(l, SHIELD_REFRESH);
 	if (r < 0) /* somebody damaged it */
-		r = loading_shield(l, SHIELD_REPLACE);
+		r = load_shield(l, SHIELD_REPLACE);
 	return r;
 }
 
@@ -152,7 +152,7 @@ static void transaction(const struct loading *l, struct text *text)
 	for (size_t i = 0; i < l->census.count; i++) {
 		const struct census_table *t = &l->census.tables[i];
 
-		if (!loading_is_old(l, t))
+		if (!load_is_old(l, t))
 			continue;
 		snprintf(line, sizeof(line), "delete table %s %s\n", listing_family_name(t->family),
 			t->name);
@@ -164,7 +164,7 @@ static void transaction(const struct loading *l, struct text *text)
 		census_owner(l->spec->group, RULES_ROLE_BACKUP, owner), false, text);
 }
 
-int loading_nft(struct loading *l, const struct text *text, bool tells)
+int load_nft(struct loading *l, const struct text *text, bool tells)
 {
 	static const char *const load[] = {"-f", "-", NULL};
 	mono_t deadline = mono_add(clock_now(), dur_ms(RULES_COMPILE_TIMEOUT_MS));
@@ -193,7 +193,7 @@ static int run_transaction(struct loading *l)
 
 	text_add_string(&text, "");
 	transaction(l, &text);
-	r = loading_nft(l, &text, true);
+	r = load_nft(l, &text, true);
 	free(text.bytes);
 	return r;
 }
@@ -204,7 +204,7 @@ static int attempt(struct loading *l)
 	int r = census_take(&l->commands, &l->census);
 
 	if (r == 0)
-		r = loading_check_foreign(l);
+		r = load_check_foreign(l);
 	if (r < 0)
 		return r;
 	r = raise_shield(l);
@@ -213,7 +213,7 @@ static int attempt(struct loading *l)
 		return r;
 	}
 	wait_gap();
-	r = loading_flip(l, RULES_ROLE_MASTER, true);
+	r = load_flip(l, RULES_ROLE_MASTER, true);
 	if (r < 0)
 		return r;
 	return run_transaction(l);
@@ -265,7 +265,7 @@ static int digest_tables(struct loading *l, struct rules_manifest *m)
 	return r == 0 && after != m->generation ? -EINTR : r;
 }
 
-int loading_manifest(struct loading *l, struct rules_manifest *m)
+int load_manifest(struct loading *l, struct rules_manifest *m)
 {
 	int r = -EINTR;
 
@@ -296,7 +296,7 @@ static int take_shielded(struct loading *l)
 	return 0;
 }
 
-struct loading *loading_new(const struct rules_spec *spec, const struct rules_compiled *compiled,
+struct loading *load_new(const struct rules_spec *spec, const struct rules_compiled *compiled,
 	struct rules_report *report, int *ret_error)
 {
 	struct loading *l = calloc(1, sizeof(*l));
@@ -316,11 +316,11 @@ struct loading *loading_new(const struct rules_spec *spec, const struct rules_co
 	*ret_error = r;
 	if (r == 0)
 		return l;
-	loading_free(l);
+	load_free(l);
 	return NULL;
 }
 
-void loading_free(struct loading *l)
+void load_free(struct loading *l)
 {
 	if (!l)
 		return;
@@ -333,7 +333,7 @@ int rules_load(const struct rules_spec *spec, const struct rules_compiled *compi
 {
 	size_t lines = report->count;
 	int r;
-	struct loading *l = loading_new(spec, compiled, report, &r);
+	struct loading *l = load_new(spec, compiled, report, &r);
 
 	for (unsigned int i = 0; i < LOAD_TRIES && r == 0; i++) {
 		report->count = lines; /* what the last attempt tells */
@@ -344,10 +344,10 @@ int rules_load(const struct rules_spec *spec, const struct rules_compiled *compi
 			r = 0;
 	}
 	if (r == 0)
-		r = loading_manifest(l, ret);
+		r = load_manifest(l, ret);
 	if (r < 0 && report->count == lines)
 		report_add(report, "loading the rules of group %s: %s", spec->group, strerror(-r));
-	loading_free(l);
+	load_free(l);
 	return r;
 }
 

@@ -24,31 +24,31 @@ struct loading {
 	size_t shielded_count;
 };
 
-/* loading_new: with its socket and the first census; NULL: *ret_error says why. */
-struct loading *loading_new(const struct rules_spec *spec, const struct rules_compiled *compiled,
+/* load_new: with its socket and the first census; NULL: *ret_error says why. */
+struct loading *load_new(const struct rules_spec *spec, const struct rules_compiled *compiled,
 	struct rules_report *report, int *ret_error);
-void loading_free(struct loading *l);
+void load_free(struct loading *l);
 
-/* loading_is_ours: a table of this group, in that role; loading_is_old: in either of the files'. */
-bool loading_is_ours(const struct loading *l, const struct census_table *t, enum rules_role role);
-bool loading_is_old(const struct loading *l, const struct census_table *t);
+/* load_is_ours: a table of this group, in that role; load_is_old: in either of the files'. */
+bool load_is_ours(const struct loading *l, const struct census_table *t, enum rules_role role);
+bool load_is_old(const struct loading *l, const struct census_table *t);
 
-/* loading_check_foreign: somebody else's table by one of our names: -EEXIST, and a report. */
-int loading_check_foreign(struct loading *l);
+/* load_check_foreign: somebody else's table by one of our names: -EEXIST, and a report. */
+int load_check_foreign(struct loading *l);
 
-int loading_send(struct loading *l, const struct nfnl_batch *b);
+int load_send(struct loading *l, const struct nfnl_batch *b);
 
-/* loading_flip: tables of an earlier load, by role. */
-int loading_flip(struct loading *l, enum rules_role role, bool asleep);
+/* load_flip: tables of an earlier load, by role. */
+int load_flip(struct loading *l, enum rules_role role, bool asleep);
 
-/* loading_shield: sends the batch that makes or refreshes the shield. */
-int loading_shield(struct loading *l, enum shield_mode mode);
+/* load_shield: sends the batch that makes or refreshes the shield. */
+int load_shield(struct loading *l, enum shield_mode mode);
 
-/* loading_nft: one transaction of nft; nothing for an empty text. Reports its refusal when `tells`.
+/* load_nft: one transaction of nft; nothing for an empty text. Reports its refusal when `tells`.
  */
-int loading_nft(struct loading *l, const struct text *text, bool tells);
+int load_nft(struct loading *l, const struct text *text, bool tells);
 
-/* loading_manifest: what is in the kernel now, by the compiled tables' names. */
-int loading_manifest(struct loading *l, struct rules_manifest *m);
+/* load_manifest: what is in the kernel now, by the compiled tables' names. */
+int load_manifest(struct loading *l, struct rules_manifest *m);
 
 #endif

@@ -1,5 +1,6 @@
 #include "rules/state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -371,8 +372,7 @@ static const char *live_value(
 		return NULL;
 	memcpy(object, name, length);
 	object[length] = '\0';
-	strcpy(table, move->live_prefix);
-	strcat(table, own);
+	snprintf(table, sizeof(table), "%s%s", move->live_prefix, own);
 	block = state_lookup(move->live, r->family, table, kind, object);
 	return block ? block->value : NULL;
 }

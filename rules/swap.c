@@ -84,7 +84,7 @@ static void swap_close(struct swap *s)
 	state_free(&s->live);
 	state_free(&s->old_file);
 	state_free(&s->new_file);
-	loading_free(s->l);
+	load_free(s->l);
 }
 
 static int swap_open(struct swap *s, const struct rules_spec *spec,
@@ -94,7 +94,7 @@ static int swap_open(struct swap *s, const struct rules_spec *spec,
 	int r;
 
 	*s = (struct swap){.has_old_file = old != NULL};
-	s->l = loading_new(spec, compiled, report, &r);
+	s->l = load_new(spec, compiled, report, &r);
 	if (r < 0)
 		return r;
 	read_compiled(&s->new_file, compiled);
@@ -115,7 +115,7 @@ static void add_elements(
 	const char *why;
 	size_t lost, count = state_elements(move, block, &text, &lost, &why);
 
-	if (count > 0 && loading_nft(s->l, &text, false) < 0) {
+	if (count > 0 && load_nft(s->l, &text, false) < 0) {
 		lost = count;
 		why = "nft refuses them there";
 	}
@@ -133,7 +133,7 @@ static void move_elements(struct swap *s, const struct state_move *move)
 		const struct census_table *table =
 			census_lookup(&s->l->census, block->family, block->table);
 
-		if (table && loading_is_old(s->l, table) &&
+		if (table && load_is_old(s->l, table) &&
 			is_twin(table) == (move->live_prefix[0] != '\0'))
 			add_elements(s, move, block);
 	}
@@ -196,14 +196,14 @@ static int check_ready(struct swap *s)
 	const struct census_table *shield =
 		census_lookup(&s->l->census, NFPROTO_INET, shield_name(s->l->spec->group, name));
 
-	if (!shield || !loading_is_ours(s->l, shield, RULES_ROLE_SHIELD)) {
+	if (!shield || !load_is_ours(s->l, shield, RULES_ROLE_SHIELD)) {
 		report_add(s->l->report, "group %s: its shield is gone", s->l->spec->group);
 		return -ENOENT;
 	}
 	for (size_t i = 0; i < s->l->census.count; i++) {
 		const struct census_table *t = &s->l->census.tables[i];
 
-		if (!loading_is_old(s->l, t) || !is_twin(t) || t->asleep)
+		if (!load_is_old(s->l, t) || !is_twin(t) || t->asleep)
 			continue;
 		report_add(s->l->report,
 			"table %s %s is still at work from a reload that did not end: hand the "
@@ -217,7 +217,7 @@ static int check_ready(struct swap *s)
 static int end(struct swap *s, int r, size_t lines, struct rules_manifest *ret)
 {
 	if (r == 0)
-		r = loading_manifest(s->l, ret);
+		r = load_manifest(s->l, ret);
 	if (r < 0 && s->l && s->l->report->count == lines)
 		report_add(s->l->report, "loading the rules of group %s: %s", s->l->spec->group,
 			strerror(-r));
@@ -234,11 +234,11 @@ static int load_beside(struct swap *s)
 	for (size_t i = 0; i < s->l->census.count; i++) {
 		const struct census_table *t = &s->l->census.tables[i];
 
-		if (loading_is_old(s->l, t) && is_twin(t)) /* a reload that was given up */
+		if (load_is_old(s->l, t) && is_twin(t)) /* a reload that was given up */
 			delete_table(&text, t);
 	}
 	add_tables(s, "", RULES_SWAP_PREFIX, &text);
-	r = loading_nft(s->l, &text, true);
+	r = load_nft(s->l, &text, true);
 	free(text.bytes);
 	return r;
 }
@@ -286,7 +286,7 @@ int rules_beside(const struct rules_spec *spec, const struct rules_compiled *com
 	int r = swap_open(&s, spec, compiled, old, report);
 
 	if (r == 0)
-		r = loading_check_foreign(s.l);
+		r = load_check_foreign(s.l);
 	if (r == 0)
 		r = check_ready(&s);
 	if (r == 0)
@@ -310,7 +310,7 @@ static int load_settled(struct swap *s)
 	for (size_t i = 0; i < s->l->census.count; i++) {
 		const struct census_table *t = &s->l->census.tables[i];
 
-		if (!loading_is_old(s->l, t) || is_twin(t))
+		if (!load_is_old(s->l, t) || is_twin(t))
 			continue;
 		if (!t->asleep) /* its twin did not take over */
 			r = -EBUSY;
@@ -318,7 +318,7 @@ static int load_settled(struct swap *s)
 	}
 	add_tables(s, RULES_SWAP_PREFIX, "", &text);
 	if (r == 0)
-		r = loading_nft(s->l, &text, true);
+		r = load_nft(s->l, &text, true);
 	free(text.bytes);
 	return r;
 }
@@ -364,7 +364,7 @@ int rules_drop(const struct rules_spec *spec, const struct rules_compiled *compi
 		const struct census_table *t = &s.l->census.tables[i];
 		struct nlmsghdr *nlh;
 
-		if (!is_twin(t) || !loading_is_old(s.l, t))
+		if (!is_twin(t) || !load_is_old(s.l, t))
 			continue;
 		if (!t->asleep)
 			r = -EBUSY;
@@ -376,7 +376,7 @@ int rules_drop(const struct rules_spec *spec, const struct rules_compiled *compi
 		any = true;
 	}
 	if (r == 0 && any)
-		r = nfnl_batch_end(&b) ? loading_send(s.l, &b) : -E2BIG;
+		r = nfnl_batch_end(&b) ? load_send(s.l, &b) : -E2BIG;
 	swap_close(&s);
 	return r;
 }
