@@ -267,8 +267,7 @@ void handover_judge_master(struct election *e, uint8_t group)
 	 * nobody held the addresses. At most the overlap's 5 s. */
 	if (g->from != 0)
 		return;
-	if (!g->offer.active)
-		operator_judge_requests(e, group);
+	operator_judge_requests(e, group);
 	if (!g->offer.active && (e->stopping || e->maintenance_wish.request_id))
 		handover_judge_leave(e, group);
 	else if (!g->offer.active)

@@ -144,7 +144,8 @@ void operator_judge_requests(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
 
-	for (uint8_t p = 0; p < e->config.peer_count && !g->offer.active; p++) {
+	/* Who asks while an offer is out hears BUSY: he would ask in vain until his deadline. */
+	for (uint8_t p = 0; p < e->config.peer_count; p++) {
 		const struct model_view *view = &e->peers[p].views[group];
 		enum election_reply reply = ELECTION_REPLY_OK;
 		enum advert_answer answer = ADVERT_ANSWER_DONE;

@@ -19,7 +19,7 @@ void operator_stop(struct election *e);
 /* operator_judge: own requests on their way to another node, and the end of `yielded`. */
 void operator_judge(struct election *e, uint8_t group);
 
-/* operator_judge_requests: as master without an offer: what peers ask for. */
+/* operator_judge_requests: as master: what peers ask for. */
 void operator_judge_requests(struct election *e, uint8_t group);
 
 /* operator_forget_requests: at the end of a promotion. What peers asked so far they asked the old

@@ -45,8 +45,10 @@ static void story_trace(
 {
 	struct story *s = context;
 
+	static const char *const names[] = {"edge ", "guests "};
+
 	story_put(s, "[%8.1f] fw%u %s> %s -> %s\n", (double)(w->now - s->zero) / 1e3, node + 1,
-		line->group == ELECTION_ALL ? "" : "edge ", line->fact, line->decision);
+		line->group == ELECTION_ALL ? "" : names[line->group], line->fact, line->decision);
 }
 
 /* note: what the world does, between the lines of what the nodes make of it. */
@@ -477,6 +479,78 @@ static void story_not_ready(struct story *s)
 	run(s, 2000);
 }
 
+static void story_handover_to(struct story *s)
+{
+	struct world_options o = story_options(3);
+
+	open_running(s, &o);
+	note(s, "an operator on fw3 wants fw2 to have the group");
+	world_handover(s->w, 2, 0, 2, false);
+	run(s, 100);
+	reply(s);
+	note(s, "one on fw1 wants fw3 to have it");
+	world_handover(s->w, 0, 0, 3, false);
+	run(s, 100);
+	reply(s);
+	note(s, "one on fw3, where it is already");
+	world_handover(s->w, 2, 0, 3, false);
+	run(s, 100);
+	reply(s);
+	note(s, "one on fw3 wants a node that is not there, and then one that is in maintenance");
+	world_handover(s->w, 2, 0, 9, false);
+	run(s, 100);
+	reply(s);
+	world_maintenance(s->w, 1, true, false, 0);
+	run(s, 100);
+	world_handover(s->w, 2, 0, 2, true);
+	run(s, 100);
+	reply(s);
+	note(s, "two want different nodes at the same time: one is first, the other is told");
+	world_maintenance(s->w, 1, false, false, 0);
+	run(s, 100);
+	world_handover(s->w, 0, 0, 1, false);
+	world_handover(s->w, 1, 0, 2, false);
+	run(s, 7000);
+	reply(s);
+}
+
+static void story_overlap(struct story *s)
+{
+	struct world_options o = story_options(2);
+
+	open_running(s, &o);
+	note(s, "a hand-over to fw2; SIGTERM to its carpd while fw1 still forwards");
+	world_handover(s->w, 0, 0, 2, false);
+	run(s, 5);
+	world_stop(s->w, 1);
+	run(s, 45);
+}
+
+static void story_two_groups(struct story *s)
+{
+	struct world_options o = story_options(2);
+
+	o.groups = 2;
+	open_running(s, &o);
+	note(s, "edge prefers fw1, guests prefers fw2: each has one; fw1 loses its power");
+	world_power_off(s->w, 0, false);
+	run(s, 100);
+	note(s, "fw1 is back; an operator hands edge alone to it");
+	world_boot(s->w, 0, false);
+	run(s, 2000);
+	world_handover(s->w, 1, 0, 1, false);
+	run(s, 100);
+	reply(s);
+	note(s, "fw2's port of guests dies behind a living carrier: edge does not care");
+	s->w->nodes[1].port_dead[1] += 1;
+	cut_path(s, 1, 1);
+	run(s, 600);
+	note(s, "maintenance on fw1 is refused: nobody else could have guests");
+	world_maintenance(s->w, 0, true, false, 0);
+	run(s, 300);
+	reply(s);
+}
+
 static void story_maintenance(struct story *s)
 {
 	struct world_options o = story_options(2);
@@ -560,6 +634,12 @@ static void story_flapping(struct story *s)
 	note(s, "but a dead master is always replaced");
 	world_power_off(s->w, 1, false);
 	run(s, 200);
+	note(s, "fw2 boots, its check is well, fw1's fails; held until the five minutes are over");
+	world_boot(s->w, 1, false);
+	run(s, 2000);
+	world_demote(s->w, 1, 0, "track:isp", 0);
+	world_demote(s->w, 0, 0, "track:isp", 50);
+	run(s, 300000);
 }
 
 static void story_three(struct story *s)
@@ -734,6 +814,7 @@ static const struct {
 	{"guard", story_guard},
 	{"handover", story_handover},
 	{"handover-dead-master", story_handover_dead_master},
+	{"handover-to", story_handover_to},
 	{"handover-silent-target", story_handover_silent_target},
 	{"handover-stalls", story_handover_stalls},
 	{"heal", story_heal},
@@ -743,6 +824,7 @@ static const struct {
 	{"late-clock-alone", story_late_clock_alone},
 	{"maintenance", story_maintenance},
 	{"not-ready", story_not_ready},
+	{"overlap", story_overlap},
 	{"overrule", story_overrule},
 	{"path-split", story_path_split},
 	{"power-loss", story_power_loss},
@@ -753,6 +835,7 @@ static const struct {
 	{"start", story_start},
 	{"start-alone", story_start_alone},
 	{"three", story_three},
+	{"two-groups", story_two_groups},
 	{"unproven", story_unproven},
 };
 
