@@ -209,8 +209,23 @@ static uint8_t handover_judge_better(
 	return MODEL_NO_PEER;
 }
 
-/* handover_judge_health: better health and preempt; both must last for `settle`, unless the
- * difference is a large demotion. */
+/* handover_common: how long a large demotion of this node may turn out to be the peer's as well. */
+static dur_t handover_common(const struct election *e, uint8_t group, uint8_t peer)
+{
+	const struct model_group *g = &e->groups[group];
+
+	for (uint16_t lane = g->lane_first; lane < g->lane_first + g->lane_count; lane++) {
+		uint8_t path = e->lanes[lane].path;
+
+		if (e->ports[path].carrier && e->ports[path].test == ADVERT_PORT_FAILED &&
+			e->peers[peer].lanes[lane].peer_port == ADVERT_PORT_UNTESTED)
+			return dur_ms(HANDOVER_COMMON_TEST_MS);
+	}
+	return dur_ms(HANDOVER_COMMON_MS);
+}
+
+/* handover_judge_health: better health and preempt; both must last for `settle`, or for a
+ * moment when the difference is a large demotion. */
 static void handover_judge_health(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
@@ -227,7 +242,7 @@ static void handover_judge_health(struct election *e, uint8_t group)
 		g->better_since = e->now;
 	due = mono_add(g->better_since, e->config.settle);
 	if (cause == REASON_OWN_DEMOTION && (paths_fault(e, group) || own >= MODEL_DEMOTION_LARGE))
-		due = e->now;
+		due = mono_min(due, mono_add(g->better_since, handover_common(e, group, best)));
 	due = mono_max(due, g->offer_retry_at);
 	if (g->held)
 		due = mono_max(due, g->held_until);

@@ -16,7 +16,12 @@
 
 #define HANDOVER_DEADLINE_MS 5000
 #define HANDOVER_TAIL_MS     20
-#define HANDOVER_RETRY_MS    5000 /* after a failure, for moves that no operator asked for */
+/* What has befallen this node may have befallen the peer as well: a switch that dies takes both
+ * their carriers, or both their ports. So long the peer's word of that is waited for; a test of its
+ * port takes longer than the loss of its carrier. */
+#define HANDOVER_COMMON_MS	10
+#define HANDOVER_COMMON_TEST_MS 150
+#define HANDOVER_RETRY_MS	5000 /* after a failure, for moves that no operator asked for */
 
 /* handover_begin: as master. target: node id, 0 = the best ready peer.
  *   asker, nonce  the peer whose request this is; 0: none

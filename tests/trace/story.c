@@ -360,6 +360,26 @@ static void story_dead_port(struct story *s)
 	run(s, 1500);
 }
 
+static void story_switch_dies(struct story *s)
+{
+	struct world_options o = story_options(2);
+
+	open_running(s, &o);
+	note(s, "the LAN switch loses power: both carriers, fw2's 5 ms after fw1's");
+	world_carrier(s->w, 0, 0, 1);
+	run(s, 5);
+	world_carrier(s->w, 1, 0, 1);
+	run(s, 600);
+	note(s, "and is back");
+	world_carrier(s->w, 1, 0, -1);
+	world_carrier(s->w, 0, 0, -1);
+	run(s, 1500);
+	note(s, "it forwards no more, with its carriers up");
+	dead_port(s, 0, 1);
+	dead_port(s, 1, 1);
+	run(s, 1500);
+}
+
 static void story_path_split(struct story *s)
 {
 	struct world_options o = story_options(2);
@@ -834,6 +854,7 @@ static const struct {
 	{"stagger", story_stagger},
 	{"start", story_start},
 	{"start-alone", story_start_alone},
+	{"switch-dies", story_switch_dies},
 	{"three", story_three},
 	{"two-groups", story_two_groups},
 	{"unproven", story_unproven},
