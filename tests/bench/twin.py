@@ -223,14 +223,14 @@ groups:
 class Carpool:
     """carpd on both nodes; with full=True also rules and syncd. confirm: the text of the key, or "off"."""
 
-    def __init__(self, lab, advbase_ms, skew=100, confirm="off", full=False, extra=""):
+    def __init__(self, lab, advbase_ms, skew=100, confirm="off", full=False):
         self.lab, self.full = lab, full
         self.machines = {node: Machine(lab, node) for node in NODES}
         folder = lab.folder.name
         rest = "    rules: { master: edge.nft }\nsync: {}\n" if full else ""
         with open(folder + "/cluster.yaml", "w") as out:
             out.write(CARPOOL % {"skew": skew, "advbase": "%gms" % advbase_ms, "rest": rest,
-                                 "confirm": extra + ("" if confirm == "default" else "  confirm: %s" % confirm)})
+                                 "confirm": "  confirm: %s" % confirm})
         with open(folder + "/edge.nft", "w") as out:
             out.write(RULES)
         if not os.path.exists(folder + "/edge.key"):
