@@ -21,8 +21,6 @@
 #define SOL_NETLINK 270
 #endif
 
-/* One message is 24 bytes of headers and at most 60 of attributes. */
-#define ADDRESSES_MESSAGE_BYTES 128u
 #define ADDRESSES_CHUNK		64u /* messages in one sendmsg; their answers fit any buffer */
 #define ADDRESSES_RECEIVE_BYTES 16384u
 
@@ -77,9 +75,10 @@ static struct nlmsghdr *addresses_message(
 	return message;
 }
 
-static size_t addresses_put_add(void *at, uint32_t seq, const struct addresses_entry *entry)
+static size_t addresses_put_add(void *at, uint32_t seq, const void *context, size_t index)
 {
 	/* REPLACE renews the lifetime of an address that is there; CREATE adds it otherwise. */
+	const struct addresses_entry *entry = (const struct addresses_entry *)context + index;
 	struct nlmsghdr *message =
 		addresses_message(at, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, seq, entry);
 	struct ifa_cacheinfo lifetime = {
@@ -93,9 +92,11 @@ static size_t addresses_put_add(void *at, uint32_t seq, const struct addresses_e
 	return message->nlmsg_len;
 }
 
-static size_t addresses_put_remove(void *at, uint32_t seq, const struct addresses_entry *entry)
+static size_t addresses_put_remove(void *at, uint32_t seq, const void *context, size_t index)
 {
-	return addresses_message(at, RTM_DELADDR, 0, seq, entry)->nlmsg_len;
+	return addresses_message(
+		at, RTM_DELADDR, 0, seq, (const struct addresses_entry *)context + index)
+		->nlmsg_len;
 }
 
 /* addresses_wait: until something can be read. */
@@ -119,7 +120,7 @@ struct addresses_batch {
 	uint32_t count;
 	uint32_t answered;
 	uint32_t base_index;
-	bool is_removal;
+	const struct addresses_request *request;
 	struct addresses_result *result;
 };
 
@@ -133,9 +134,11 @@ static void addresses_take_answer(struct addresses_batch *batch, const struct nl
 		return; /* An answer to an earlier call that had timed out. */
 	batch->answered++;
 	error = answer->error;
-	/* Gone with its subnet or its interface: what we wanted. */
-	if (batch->is_removal && (error == -EADDRNOTAVAIL || error == -ENODEV))
-		error = 0;
+	for (unsigned int i = 0; error != 0 && i < ADDRESSES_FINE_MAX; i++)
+		if (error == -batch->request->fine[i]) {
+			batch->result->unchanged++;
+			error = 0;
+		}
 	if (error == 0) {
 		batch->result->done++;
 		return;
@@ -171,8 +174,8 @@ static int addresses_collect(
 	return 0;
 }
 
-static int addresses_apply(struct addresses_nl *nl, const struct addresses_entry *entries,
-	size_t count, bool is_removal, mono_t deadline, struct addresses_result *result)
+int addresses_exchange(struct addresses_nl *nl, const struct addresses_request *request,
+	size_t count, mono_t deadline, struct addresses_result *result)
 {
 	char buffer[ADDRESSES_CHUNK * ADDRESSES_MESSAGE_BYTES]
 		__attribute__((aligned(NLMSG_ALIGNTO)));
@@ -185,17 +188,15 @@ static int addresses_apply(struct addresses_nl *nl, const struct addresses_entry
 			.first_seq = nl->seq,
 			.count = (uint32_t)chunk,
 			.base_index = (uint32_t)start,
-			.is_removal = is_removal,
+			.request = request,
 			.result = result,
 		};
 		size_t used = 0;
 		int r;
 
 		for (size_t i = 0; i < chunk; i++)
-			used += NLMSG_ALIGN(is_removal ? addresses_put_remove(buffer + used,
-								 nl->seq++, &entries[start + i])
-						       : addresses_put_add(buffer + used, nl->seq++,
-								 &entries[start + i]));
+			used += NLMSG_ALIGN(request->put(
+				buffer + used, nl->seq++, request->context, start + i));
 		CHECK(used <= sizeof(buffer));
 		if (sendto(nl->fd, buffer, used, 0, (const struct sockaddr *)&kernel,
 			    sizeof(kernel)) < 0)
@@ -210,13 +211,19 @@ static int addresses_apply(struct addresses_nl *nl, const struct addresses_entry
 int addresses_add(struct addresses_nl *nl, const struct addresses_entry *entries, size_t count,
 	mono_t deadline, struct addresses_result *ret_result)
 {
-	return addresses_apply(nl, entries, count, false, deadline, ret_result);
+	struct addresses_request request = {.put = addresses_put_add, .context = entries};
+
+	return addresses_exchange(nl, &request, count, deadline, ret_result);
 }
 
 int addresses_remove(struct addresses_nl *nl, const struct addresses_entry *entries, size_t count,
 	mono_t deadline, struct addresses_result *ret_result)
 {
-	return addresses_apply(nl, entries, count, true, deadline, ret_result);
+	/* Gone with its subnet or its interface: what we wanted. */
+	struct addresses_request request = {
+		.put = addresses_put_remove, .context = entries, .fine = {EADDRNOTAVAIL, ENODEV}};
+
+	return addresses_exchange(nl, &request, count, deadline, ret_result);
 }
 
 static bool addresses_decode(const struct nlmsghdr *message, struct addresses_entry *ret_entry)

@@ -37,10 +37,28 @@ void addresses_close(struct addresses_nl *nl);
 
 struct addresses_result {
 	uint32_t done;
+	uint32_t unchanged; /* of these, it was as wanted before: an answer that counts as fine */
 	uint32_t failed;
 	int first_error; /* negative errno */
 	uint32_t first_failed_index;
 };
+
+#define ADDRESSES_FINE_MAX	2u
+#define ADDRESSES_MESSAGE_BYTES 128u /* at most, each: headers and a few attributes */
+
+/* A request of many messages (routes.c and devices.c have their own): put() writes the index-th,
+ * acknowledged, with that sequence number, and returns its length; `fine` are errnos that mean that
+ * there was nothing to do. */
+struct addresses_request {
+	size_t (*put)(void *at, uint32_t seq, const void *context, size_t index);
+	const void *context;
+	int fine[ADDRESSES_FINE_MAX];
+};
+
+/* addresses_exchange: sends them in chunks and takes every answer; as addresses_add. */
+int addresses_exchange(struct addresses_nl *nl, const struct addresses_request *request,
+	size_t count, mono_t deadline, struct addresses_result *ret_result)
+	__attribute__((warn_unused_result));
 
 /* addresses_add: adds or renews all; an entry without an interface fails with -ENODEV.
  * addresses_remove: removes all; what is not there is success.

@@ -47,6 +47,9 @@
 		20, 100, 300, 1000, 3000                                                           \
 	}
 
+/* And then, while the addresses are held: switches forget a quiet station after some minutes. */
+#define CARPD_ANNOUNCE_REFRESH_S 60
+
 /* Neighbours of an interface that are remembered for its own test and for a promotion. */
 #define CARPD_NEIGHBOURS_MAX 8u
 #define CARPD_GATEWAYS_MAX   8u /* of one interface's routes, likewise */

@@ -3,7 +3,8 @@
  * It waits for a robust mutex that carpd's main thread holds, and watches the time of carpd's last
  * feeding; carpd's pidfd tells it when the last thread has ended. When carpd is dead, or has been
  * silent for too long while it held a group, the guard does three things in this order (measured,
- * facts/experiments.md 1c and 6): it withdraws every managed address; it wakes the shield and, a
+ * facts/experiments.md 1c and 6): it withdraws every managed address, with its routes and the
+ * interfaces that are up on a master alone; it wakes the shield and, a
  * millisecond later, puts the master's rules to sleep; it sends the resignations that carpd signed
  * for it. Then it releases its lock and ends. It holds no key: it can end only this life of carpd.
  *
@@ -17,7 +18,9 @@
 #define CARPD_GUARD_H
 
 #include "carpd/addresses.h"
+#include "carpd/devices.h"
 #include "carpd/frame.h"
+#include "carpd/routes.h"
 #include "common/advert.h"
 #include "common/limits.h"
 #include "common/mono.h"
@@ -53,8 +56,12 @@ struct guard_lane {
 struct guard_table {
 	uint32_t held_groups; /* bit per group: addresses may be up, adverts claim it */
 	uint32_t address_count;
+	uint32_t route_count;
+	uint32_t device_count;
 	uint32_t lane_count;
 	struct addresses_entry addresses[LIMIT_ADDRESSES];
+	struct routes_entry routes[LIMIT_ROUTES];
+	uint32_t devices[LIMIT_INTERFACES]; /* to be set down */
 	struct guard_path paths[LIMIT_PATHS];
 	struct guard_lane lanes[GUARD_LANES_MAX];
 };

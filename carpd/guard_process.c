@@ -54,6 +54,14 @@ static void guard_withdraw(struct guard_tools *tools, const struct guard_table *
 		    &result) < 0)
 		log_errorx("guard: %u addresses could not be withdrawn: %s", result.failed,
 			strerror(-result.first_error));
+	if (table->route_count > 0 && routes_remove(&tools->addresses, table->routes,
+					      table->route_count, deadline, &result) < 0)
+		log_errorx("guard: %u routes could not be removed: %s", result.failed,
+			strerror(-result.first_error));
+	if (table->device_count > 0 && devices_set(&tools->addresses, table->devices,
+					       table->device_count, false, deadline, &result) < 0)
+		log_errorx("guard: %u interfaces could not be set down: %s", result.failed,
+			strerror(-result.first_error));
 }
 
 static void guard_standby_rules(struct guard_tools *tools)

@@ -46,6 +46,10 @@ static void health_targets(struct node_path *path)
 		probe->targets[probe->target_count++] = interface->probes[i];
 	if (interface->probe_count > 0)
 		return;
+	/* A backup does not have the group's own routes, but knows through whom they lead. */
+	for (uint32_t i = 0; i < interface->route_count; i++)
+		if (interface->routes[i].via.family != IPADDR_NONE)
+			gateways_add(&path->gateways, &interface->routes[i].via);
 	for (uint32_t i = 0; i < path->gateways.count; i++)
 		probe->targets[probe->target_count++] = path->gateways.list[i];
 	for (unsigned int i = 0; i < path->neighbour_count; i++)

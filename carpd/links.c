@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
+#include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,6 +240,28 @@ struct links_event {
 	bool is_dump_needed;
 };
 
+/* links_event_managed: a virtual address is gone, or not usable as we had added it. */
+static void links_event_managed(
+	struct links *links, const struct nlmsghdr *message, const struct ipaddr *address)
+{
+	const struct ifaddrmsg *body = mnl_nlmsg_get_payload(message);
+	struct addresses_entry entry = {.ifindex = body->ifa_index, .address = *address};
+	uint32_t flags = body->ifa_flags;
+	const struct nlattr *attr;
+
+	mnl_attr_for_each (attr, message, sizeof(*body)) {
+		if (mnl_attr_get_type(attr) == IFA_FLAGS &&
+			mnl_attr_get_payload_len(attr) == sizeof(flags))
+			flags = mnl_attr_get_u32(attr);
+	}
+	entry.address.prefix_len = body->ifa_prefixlen;
+	if (message->nlmsg_type == RTM_DELADDR)
+		links->options.on_managed(links->options.context, &entry, LINKS_MANAGED_GONE);
+	else if (flags & IFA_F_DADFAILED ||
+		 (flags & IFA_F_TENTATIVE && !(flags & IFA_F_OPTIMISTIC) && !(flags & IFA_F_NODAD)))
+		links->options.on_managed(links->options.context, &entry, LINKS_MANAGED_DUPLICATE);
+}
+
 static void links_event_address(struct links_event *event, const struct nlmsghdr *message)
 {
 	const struct ifaddrmsg *body = mnl_nlmsg_get_payload(message);
@@ -256,6 +279,8 @@ static void links_event_address(struct links_event *event, const struct nlmsghdr
 	/* Our own renewals come back as events every second: they change nothing here. */
 	if (!links->options.is_managed(links->options.context, &address))
 		event->is_dump_needed = true;
+	else
+		links_event_managed(links, message, &address);
 }
 
 static void on_event_message(const struct nlmsghdr *message, void *context)

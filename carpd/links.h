@@ -34,6 +34,12 @@ struct links_entry {
 	struct ipaddr link_local_v6; /* fe80::/10, own */
 };
 
+/* What happens to virtual addresses. */
+enum links_managed {
+	LINKS_MANAGED_GONE,
+	LINKS_MANAGED_DUPLICATE, /* IPv6: tentative, or failed duplicate address detection */
+};
+
 struct links;
 
 struct links_options {
@@ -44,6 +50,9 @@ struct links_options {
 	bool (*is_managed)(void *context, const struct ipaddr *address);
 	/* on_change: entry `index` was `old`, and is now links_get(links, index). In the loop. */
 	void (*on_change)(void *context, uint32_t index, const struct links_entry *old);
+	/* on_managed: the kernel said so just now; whoever did it. In the loop. */
+	void (*on_managed)(
+		void *context, const struct addresses_entry *entry, enum links_managed change);
 	void *context;
 };
 

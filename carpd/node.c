@@ -1,5 +1,6 @@
 #include "carpd/node.h"
 
+#include "carpd/alarms.h"
 #include "carpd/port.h"
 #include "common/check.h"
 #include "common/crypto.h"
@@ -131,13 +132,11 @@ static void on_renew(void *context)
 	for (uint32_t i = 0; i < node->group_count; i++) {
 		struct node_group *group = &node->groups[i];
 
-		if (!group->holds || executor_job_busy(&group->renew_job.job) ||
-			transaction_is_running(&group->transaction))
-			continue;
-		group->renew_job.count = node_fill_addresses(group, group->renew_job.entries);
-		(void)!executor_post(node->links_executor, &group->renew_job.job);
+		if (group->holds && !executor_job_busy(&group->renew_job.job))
+			node_renew(group);
 	}
 	node_rules_watch(node);
+	alarms_expire(node);
 	evloop_timer_set(&node->renew_timer, mono_add(clock_now(), dur_ms(CARPD_ADDRESS_RENEW_MS)));
 }
 
@@ -399,9 +398,7 @@ void node_close(struct node *node)
 
 		rules_switch_close(group->rules);
 		free(group->rules_swap);
-		free(group->add_job.entries);
-		free(group->remove_job.entries);
-		free(group->renew_job.entries);
+		node_addresses_close(group);
 	}
 	history_close(node->history);
 	json_decref(node->terms);

@@ -5,6 +5,7 @@
  *   node_act.c     what each action of the core makes the shell do; records of transitions
  *   node_paths.c   ports, packets in and out, what the network and the interfaces tell
  *   node_stages.c  the stages of promotions and demotions, for transaction.c
+ *   node_addresses.c  what a group has on its interfaces: there, renewed, put back, gone
  *   node_guard.c   what the guard must know; a new life after it has fired
  *   node_start.c   the first seconds: locks, sweep, rules
  *   node_carp2.c   CARPv2 on the groups' interfaces: keys, packets in and out, the guard's bow-out
@@ -18,6 +19,7 @@
 #define CARPD_NODE_H
 
 #include "carpd/addresses.h"
+#include "carpd/alarms.h"
 #include "carpd/core/election.h"
 #include "carpd/executor.h"
 #include "carpd/frame.h"
@@ -31,6 +33,7 @@
 #include "carpd/neighbours.h"
 #include "carpd/options.h"
 #include "carpd/port.h"
+#include "carpd/routes.h"
 #include "carpd/score.h"
 #include "carpd/transaction.h"
 #include "common/advert.h"
@@ -118,6 +121,18 @@ struct node_path {
 	bool is_paused;	 /* not read until the core has judged */
 };
 
+/* What a group brings up on its interfaces; memory of the group's. */
+struct node_holdings {
+	uint32_t device_count;
+	uint32_t *devices;
+	uint32_t address_count;
+	struct addresses_entry *addresses;
+	uint32_t route_count;
+	struct routes_entry *routes;
+};
+
+#define NODE_REPAIRS_MAX 8u
+
 /* Jobs of one group on the executors. */
 struct node_address_job {
 	struct executor_job job;
@@ -126,9 +141,12 @@ struct node_address_job {
 	bool is_removal;
 	bool is_demotion; /* which direction's stage waits for it */
 	bool is_renewal;
-	uint32_t count;
-	struct addresses_entry *entries;
+	struct node_holdings holdings;
+	uint32_t repair_count; /* renewals: these must go first (a failed duplicate test) */
+	struct addresses_entry repairs[NODE_REPAIRS_MAX];
 	struct addresses_result outcome;
+	uint32_t routes_missing;  /* renewals: routes that were not there any more */
+	const char *failed_what;  /* "interface", "address", "route" */
 	uint32_t neighbour_count; /* additions: next hops that are told to the kernel first */
 	struct neighbours_entry neighbours[NEIGHBOURS_MAX];
 };
@@ -195,6 +213,9 @@ struct node_group {
 	/* Addresses. */
 	bool holds; /* carpd wants the addresses to be there: they are renewed */
 	struct node_address_job add_job, remove_job, renew_job;
+	bool is_renewal_wanted; /* something was taken away while one was running */
+	mono_t put_back_at, repaired_at;
+	uint64_t put_back_count;
 	/* Rules; the switch itself is the rules executor's alone. */
 	bool has_rules;
 	bool rules_missing;
@@ -292,6 +313,7 @@ struct node {
 	struct node_group groups[LIMIT_GROUPS];
 	uint32_t group_count;
 	struct node_track tracks[NODE_TRACKS_MAX];
+	struct alarm alarms[CARPD_ALARMS_MAX];
 	uint32_t manifest_count;
 	struct rules_manifest *manifests; /* group_count of them; the guard reads them, too */
 
@@ -386,9 +408,26 @@ void node_groups_close(struct node *node);
 void node_promote(struct node *node, const struct election_action *action);
 void node_demote(struct node *node, const struct election_action *action);
 void node_announce(struct node_group *group);
-void node_readdress(struct node_group *group);
-uint32_t node_fill_addresses(struct node_group *group, struct addresses_entry *entries);
 void node_group_forget(struct node_group *group);
+void node_group_arm(struct node_group *group);
+
+/* --- node_addresses.c */
+int node_addresses_open(struct node_group *group) __attribute__((warn_unused_result));
+void node_addresses_close(struct node_group *group);
+enum transaction_start node_addresses_stage(
+	struct node_group *group, bool is_demotion, char error[static TRANSACTION_ERROR_MAX]);
+/* node_fill_holdings: what the group brings up, where its interfaces are now. */
+void node_fill_holdings(struct node_group *group, struct node_holdings *holdings);
+/* node_renew: everything that the group holds, once more: on the executor. */
+void node_renew(struct node_group *group);
+/* node_readdress: an interface has come back: everything anew, and announced. */
+void node_readdress(struct node_group *group);
+/* node_reannounce: the wire was away, the addresses were not: renewed and announced. */
+void node_reannounce(struct node_group *group);
+/* node_managed_changed: the kernel says that a virtual address is gone, or failed its duplicate
+ * test. */
+void node_managed_changed(
+	void *context, const struct addresses_entry *entry, enum links_managed change);
 
 /* --- node_rules.c */
 /* node_rules_watch: call every second or so; changes are also seen at once, by an event. */

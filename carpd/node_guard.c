@@ -64,21 +64,28 @@ static bool node_guard_holds(const struct node *node, uint8_t group)
 
 void node_guard_publish(struct node *node)
 {
-	struct addresses_entry *at;
 	struct guard_table *table;
+	struct node_holdings all;
 
 	/* A guard that has fired is reading what it was told last. */
 	if (!node->guard || !node->is_started || guard_fired(node->guard))
 		return;
 	table = guard_edit(node->guard);
 	table->held_groups = 0;
-	at = table->addresses;
+	table->address_count = table->route_count = table->device_count = 0;
 	for (uint32_t i = 0; i < node->group_count; i++) {
 		if (node_guard_holds(node, (uint8_t)i))
 			table->held_groups |= 1u << i;
-		at += node_fill_addresses(&node->groups[i], at);
+		all = (struct node_holdings){
+			.devices = &table->devices[table->device_count],
+			.addresses = &table->addresses[table->address_count],
+			.routes = &table->routes[table->route_count],
+		};
+		node_fill_holdings(&node->groups[i], &all);
+		table->device_count += all.device_count;
+		table->address_count += all.address_count;
+		table->route_count += all.route_count;
 	}
-	table->address_count = (uint32_t)(at - table->addresses);
 	for (uint32_t i = 0; i < node->path_count; i++)
 		node_guard_put_path(&table->paths[i], &node->paths[i]);
 	node_guard_put_lanes(node, table);

@@ -408,6 +408,11 @@ void node_link_changed(void *context, uint32_t index, const struct links_entry *
 				: !link->has_carrier ? "no carrier"
 						     : "carrier");
 		node_path_carrier(path);
+		/* A cable that is back may be in another port, and down has taken IPv6 addresses.
+		 */
+		if (path->config->kind == CONFIG_PATH_INTERFACE && link->ifindex == old->ifindex &&
+			links_entry_alive(link) && !links_entry_alive(old))
+			node_reannounce(&node->groups[path->config->group]);
 		if (link->ifindex != old->ifindex) {
 			node_path_reopen(path);
 			if (link->ifindex != 0 && path->config->kind == CONFIG_PATH_INTERFACE)
@@ -483,6 +488,7 @@ int node_paths_open(struct node *node)
 		.executor = node->links_executor,
 		.is_managed = node_is_managed,
 		.on_change = node_link_changed,
+		.on_managed = node_managed_changed,
 		.context = node,
 	};
 	int r = links_open(&node->links, &options);

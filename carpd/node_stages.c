@@ -9,11 +9,8 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define NODE_ADDRESS_CALL_MS   400  /* the kernel's time for one group; the stage has 500 */
-#define NODE_RENEW_LATE_MS     1500 /* a renewal that waited longer is not carried out */
 #define NODE_ANNOUNCE_STAGE_MS 500
 
 static struct node_group *node_group_of(struct transaction *t)
@@ -21,7 +18,7 @@ static struct node_group *node_group_of(struct transaction *t)
 	return t->context;
 }
 
-static void node_group_arm(struct node_group *group)
+void node_group_arm(struct node_group *group)
 {
 	evloop_timer_set(&group->stage_timer, transaction_deadline(&group->transaction));
 }
@@ -40,132 +37,6 @@ static void on_stage_deadline(void *context)
 	group->stage_is_late = false;
 	transaction_expire(&group->transaction, now);
 	node_group_arm(group);
-}
-
-/* --- addresses -------------------------------------------------------------------------------- */
-
-uint32_t node_fill_addresses(struct node_group *group, struct addresses_entry *entries)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < group->config->interface_count; i++) {
-		const struct config_interface *interface = &group->config->interfaces[i];
-		uint32_t ifindex = node_path_link(&group->node->paths[interface->path])->ifindex;
-
-		for (uint32_t k = 0; k < interface->address_count; k++) {
-			/* Without its interface an address is nowhere: nothing to add or remove. */
-			if (ifindex == 0)
-				continue;
-			entries[count].ifindex = ifindex;
-			entries[count++].address = interface->addresses[k];
-		}
-	}
-	return count;
-}
-
-/* node_address_run: on the links executor. A renewal that comes late is left out: the process may
- * have slept, and the guard may have withdrawn what it would bring back. */
-static void node_address_run(struct executor_job *base)
-{
-	struct node_address_job *job = (struct node_address_job *)(void *)base;
-	mono_t now = clock_now(), deadline = mono_add(now, dur_ms(NODE_ADDRESS_CALL_MS));
-	struct node *node = job->node;
-
-	if (job->is_renewal && (mono_diff(now, base->posted_at).us > NODE_RENEW_LATE_MS * 1000 ||
-				       node_guard_is_lost(node)))
-		return;
-	if (job->is_removal) {
-		base->result = addresses_remove(
-			&node->addresses, job->entries, job->count, deadline, &job->outcome);
-		return;
-	}
-	for (uint32_t i = 0; !job->is_renewal && i < node->cfg->groups[job->group].interface_count;
-		i++)
-		(void)!addresses_prepare_interface(config_ifname(
-			node->cfg, node->self, node->cfg->groups[job->group].interfaces[i].name));
-	neighbours_add(&node->addresses, job->neighbours, job->neighbour_count);
-	base->result =
-		addresses_add(&node->addresses, job->entries, job->count, deadline, &job->outcome);
-}
-
-static void node_address_done(struct executor_job *base)
-{
-	struct node_address_job *job = (struct node_address_job *)(void *)base;
-	struct node_group *group = &job->node->groups[job->group];
-	char error[TRANSACTION_ERROR_MAX] = "";
-	char address[IPADDR_TEXT_MAX];
-
-	if (base->result < 0 && job->outcome.failed > 0)
-		snprintf(error, sizeof(error), "%s: %s (and %u more)",
-			ipaddr_render(&job->entries[job->outcome.first_failed_index].address, true,
-				address),
-			strerror(-base->result), job->outcome.failed - 1);
-	else if (base->result < 0)
-		snprintf(error, sizeof(error), "%s", strerror(-base->result));
-	if (job->is_renewal) {
-		if (base->result < 0)
-			log_warnx("group %s: renewing addresses: %s", group->config->name, error);
-		return;
-	}
-	transaction_stage_ended(&group->transaction, TRANSACTION_STAGE_ADDRESSES, job->is_removal,
-		base->result == 0, true, error, clock_now());
-	node_group_arm(group);
-}
-
-/* node_fill_neighbours: the next hops that the group's ports have heard. */
-static void node_fill_neighbours(struct node_group *group, struct node_address_job *job)
-{
-	job->neighbour_count = 0;
-	for (uint32_t i = 0; i < group->config->interface_count; i++) {
-		const struct node_path *path =
-			&group->node->paths[group->config->interfaces[i].path];
-		uint32_t ifindex = node_path_link(path)->ifindex;
-
-		for (unsigned int k = 0; ifindex != 0 && k < path->neighbour_count; k++) {
-			const struct frame_neighbour *neighbour = &path->neighbours[k].neighbour;
-			struct neighbours_entry *entry = &job->neighbours[job->neighbour_count];
-
-			if (job->neighbour_count == NEIGHBOURS_MAX)
-				return;
-			entry->ifindex = ifindex;
-			entry->address = neighbour->address;
-			memcpy(entry->mac, neighbour->mac, FRAME_MAC_BYTES);
-			job->neighbour_count++;
-		}
-	}
-}
-
-static enum transaction_start node_stage_addresses(
-	struct node_group *group, bool is_demotion, char error[static TRANSACTION_ERROR_MAX])
-{
-	struct node_address_job *job = is_demotion ? &group->remove_job : &group->add_job;
-
-	group->holds = !is_demotion;
-	if (is_demotion) {
-		evloop_timer_set(&group->announce_timer, MONO_NEVER);
-		group->announce_index = 0;
-	}
-	if (executor_job_busy(&job->job)) {
-		snprintf(error, TRANSACTION_ERROR_MAX, "an earlier call has not come back");
-		return TRANSACTION_START_FAILED;
-	}
-	job->count = node_fill_addresses(group, job->entries);
-	if (!is_demotion)
-		node_fill_neighbours(group, job);
-	if (!executor_post(group->node->links_executor, &job->job))
-		CHECK(false);
-	return TRANSACTION_START_PENDING;
-}
-
-void node_readdress(struct node_group *group)
-{
-	struct node_address_job *job = &group->add_job;
-
-	if (!group->holds || executor_job_busy(&job->job))
-		return;
-	job->count = node_fill_addresses(group, job->entries);
-	if (executor_post(group->node->links_executor, &job->job))
-		node_announce(group);
 }
 
 /* --- rules ------------------------------------------------------------------------------------ */
@@ -292,7 +163,8 @@ static void node_announce_arm(struct node_group *group)
 	int next_ms = announce_repeat_ms(group->announce_index);
 
 	evloop_timer_set(&group->announce_timer,
-		next_ms < 0 ? MONO_NEVER : mono_add(group->announced_at, dur_ms(next_ms)));
+		next_ms < 0 ? mono_add(clock_now(), dur_s(CARPD_ANNOUNCE_REFRESH_S))
+			    : mono_add(group->announced_at, dur_ms(next_ms)));
 }
 
 static void on_announce_repeat(void *context)
@@ -302,7 +174,8 @@ static void on_announce_repeat(void *context)
 	if (!group->holds || node_guard_is_lost(group->node))
 		return;
 	(void)node_announce_round(group);
-	group->announce_index++;
+	if (announce_repeat_ms(group->announce_index) >= 0)
+		group->announce_index++;
 	node_announce_arm(group);
 }
 
@@ -336,7 +209,7 @@ static enum transaction_start node_stage_start(struct transaction *t, enum trans
 	case TRANSACTION_STAGE_RULES:
 		return node_stage_rules(group, is_demotion, error);
 	case TRANSACTION_STAGE_ADDRESSES:
-		return node_stage_addresses(group, is_demotion, error);
+		return node_addresses_stage(group, is_demotion, error);
 	case TRANSACTION_STAGE_ANNOUNCE:
 		return node_stage_announce(group);
 	case TRANSACTION_STAGE_COUNT:
@@ -476,7 +349,7 @@ void node_group_forget(struct node_group *group)
 	group->holds = false;
 	group->record_open = false;
 	if (!executor_job_busy(&group->remove_job.job)) {
-		group->remove_job.count = node_fill_addresses(group, group->remove_job.entries);
+		node_fill_holdings(group, &group->remove_job.holdings);
 		(void)!executor_post(group->node->links_executor, &group->remove_job.job);
 		/* Addresses first, and only then rules: also here. */
 		(void)executor_drain(
@@ -487,23 +360,6 @@ void node_group_forget(struct node_group *group)
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
-
-static int node_address_job_open(struct node_group *group, struct node_address_job *job)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < group->config->interface_count; i++)
-		count += group->config->interfaces[i].address_count;
-	*job = (struct node_address_job){
-		.job = {.run = node_address_run, .done = node_address_done},
-		.node = group->node,
-		.group = group->index,
-		.is_removal = job == &group->remove_job,
-		.is_renewal = job == &group->renew_job,
-		.entries = calloc(count ? count : 1, sizeof(*job->entries)),
-	};
-	return job->entries ? 0 : -ENOMEM;
-}
 
 static int node_group_open(struct node *node, uint32_t index)
 {
@@ -523,11 +379,7 @@ static int node_group_open(struct node *node, uint32_t index)
 	};
 	group->backup_job = group->master_job;
 	group->backup_job.to_master = false;
-	r = node_address_job_open(group, &group->add_job);
-	if (r == 0)
-		r = node_address_job_open(group, &group->remove_job);
-	if (r == 0)
-		r = node_address_job_open(group, &group->renew_job);
+	r = node_addresses_open(group);
 	if (r == 0)
 		r = evloop_timer_open(&group->stage_timer, node->event, EVLOOP_PRIORITY_DEADLINE,
 			on_stage_deadline, group);

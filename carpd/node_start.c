@@ -1,6 +1,7 @@
 /* The first seconds of a carpd: its lock, what an earlier one left, the rules. See node.h. */
 #include "carpd/node.h"
 
+#include "carpd/devices.h"
 #include "common/check.h"
 #include "common/io/clock.h"
 #include "common/io/log.h"
@@ -53,6 +54,38 @@ static bool on_sweep_address(void *context, const struct addresses_entry *entry)
 	return true;
 }
 
+/* node_sweep_interfaces: routes of ours that were left, and interfaces that are down on a backup.
+ */
+static int node_sweep_interfaces(struct node *node, mono_t deadline)
+{
+	const struct config *cfg = node->cfg;
+	struct routes_entry routes[LIMIT_ROUTES];
+	uint32_t devices[LIMIT_INTERFACES], device_count = 0, route_count = 0;
+	struct addresses_result result;
+	int r;
+
+	for (uint32_t i = 0; i < cfg->interface_count; i++) {
+		const struct config_interface *interface = &cfg->interfaces[i];
+		uint32_t ifindex = if_nametoindex(config_ifname(cfg, node->self, interface->name));
+
+		if (ifindex == 0)
+			continue;
+		if (interface->bring_up)
+			devices[device_count++] = ifindex;
+		for (uint32_t k = 0; k < interface->route_count; k++)
+			routes[route_count++] = (struct routes_entry){.ifindex = ifindex,
+				.to = interface->routes[k].to,
+				.via = interface->routes[k].via,
+				.metric = interface->routes[k].metric};
+	}
+	r = routes_remove(&node->addresses, routes, route_count, deadline, &result);
+	if (r == 0 && result.done > result.unchanged)
+		log_notice("%u routes were left here: removed", result.done - result.unchanged);
+	if (r == 0)
+		r = devices_set(&node->addresses, devices, device_count, false, deadline, &result);
+	return r;
+}
+
 int node_sweep(struct node *node)
 {
 	struct node_leftovers *leftovers = calloc(1, sizeof(*leftovers));
@@ -79,6 +112,8 @@ int node_sweep(struct node *node)
 		r = addresses_remove(
 			&node->addresses, leftovers->found, leftovers->count, deadline, &result);
 	}
+	if (r == 0)
+		r = node_sweep_interfaces(node, deadline);
 	free(leftovers);
 	return r;
 }

@@ -177,10 +177,26 @@ err:
 	return r;
 }
 
+/* socket_member: a member of ff02::12 as MLD knows it. -1 where IPv6 is switched off. */
+static int socket_member(uint32_t ifindex, const struct ipaddr *group)
+{
+	struct ipv6_mreq request = {.ipv6mr_interface = ifindex};
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	memcpy(&request.ipv6mr_multiaddr, group->bytes, sizeof(request.ipv6mr_multiaddr));
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &request, sizeof(request)) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 int port_open(struct port *ret_port, uint32_t ifindex, const struct ipaddr *own)
 {
 	struct ipaddr group_v4 = frame_group_v4(), group_v6 = frame_group_v6();
-	struct port port = {.ifindex = ifindex, .fd = -1, .neighbour_fd = -1};
+	struct port port = {.ifindex = ifindex, .fd = -1, .neighbour_fd = -1, .member_fd = -1};
 	struct socket_filter filter;
 	int r;
 
@@ -203,6 +219,8 @@ int port_open(struct port *ret_port, uint32_t ifindex, const struct ipaddr *own)
 		port_close(&port);
 		return r;
 	}
+	if (!own)
+		port.member_fd = socket_member(ifindex, &group_v6);
 	*ret_port = port;
 	return 0;
 }
@@ -213,7 +231,9 @@ void port_close(struct port *port)
 		close(port->fd);
 	if (port->neighbour_fd >= 0)
 		close(port->neighbour_fd);
-	*port = (struct port){.fd = -1, .neighbour_fd = -1};
+	if (port->member_fd > 0)
+		close(port->member_fd);
+	*port = (struct port){.fd = -1, .neighbour_fd = -1, .member_fd = -1};
 }
 
 int port_receive(int fd, uint8_t *buffer, size_t size_bytes, struct port_packet *ret_packet)

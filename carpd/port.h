@@ -5,6 +5,10 @@
  * to the group addresses (a group's interface) or to the node's own sync address (a sync path).
  * Outgoing and tagged frames and frames for other stations are not seen.
  *
+ * An ordinary IPv6 socket joins ff02::12 besides, only for what the kernel says then: a switch that
+ * snoops on MLD (RFC 4541 section 3) sends the group's packets to ports that have reported it
+ * alone. (224.0.0.18 needs no such report: 224.0.0.0/24 goes to every port.)
+ *
  * A second socket of the port takes ARP and neighbour advertisements, for the interface's own test
  * and for next hops; it is apart so that a flood of ARP cannot push adverts out of the buffer.
  *
@@ -25,6 +29,7 @@ struct port {
 	uint32_t ifindex;
 	int fd;		  /* adverts; -1 closed */
 	int neighbour_fd; /* ARP and ND; -1 closed or a sync path */
+	int member_fd;	  /* joins ff02::12; 0 or -1: none (IPv6 is off there) */
 };
 
 /* port_open: a group's interface: `own` NULL; a sync path: the node's own address there.

@@ -181,6 +181,7 @@ static json_t *status_alarms(const struct node *node)
 	if (!helper_is_alive(node->helper))
 		status_alarm(list, "HELPER_DOWN", NULL, status_wall(clock_wall_us()),
 			"scripts and rules cannot be run: restart carpd");
+	alarms_status(node, list);
 	handlers_each_alarm(node->handlers, on_handler_alarm, list);
 	return list;
 }

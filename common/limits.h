@@ -7,6 +7,7 @@
 #define LIMIT_GROUPS	      32u
 #define LIMIT_INTERFACES      64u   /* group interfaces of a cluster, all groups together */
 #define LIMIT_ADDRESSES	      1024u /* virtual addresses of a cluster, all groups together */
+#define LIMIT_ROUTES	      256u  /* routes that move, all groups together */
 #define LIMIT_SYNC_LINKS      4u    /* sync addresses of a node */
 #define LIMIT_PATHS	      (LIMIT_INTERFACES + LIMIT_SYNC_LINKS)
 #define LIMIT_NAME	      64u /* a node's, group's, interface's or handler's name, with NUL */

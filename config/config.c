@@ -107,6 +107,8 @@ const struct ipaddr *config_sync_address(
 
 bool config_group_uses_path(const struct config_group *group, const struct config_path *path)
 {
+	if (path->kind == CONFIG_PATH_INTERFACE && path->interface->bring_up)
+		return false;
 	return path->kind == CONFIG_PATH_SYNC || path->group == group->index;
 }
 

@@ -130,6 +130,14 @@ struct config_deadlines {
 	dur_t addresses;
 };
 
+/* A route that is there while its group is held. */
+struct config_route {
+	struct ipaddr to;  /* a network; "default" is prefix length 0 */
+	struct ipaddr via; /* family IPADDR_NONE: the network is on the link itself */
+	uint32_t metric;   /* 0: the kernel's own default */
+	struct config_pos pos;
+};
+
 struct config_interface {
 	char name[CONFIG_IFNAME_MAX]; /* logical; a node's own name: config_ifname() */
 	uint8_t group;		      /* index of its group */
@@ -140,7 +148,9 @@ struct config_interface {
 	uint8_t probe_count;
 	struct ipaddr probes[CONFIG_PROBES_MAX];
 	bool virtual_mac; /* not yet: always false */
-	bool bring_up;	  /* not yet: always false */
+	bool bring_up;	  /* down on a backup; carries no adverts */
+	uint32_t route_count;
+	const struct config_route *routes;
 	struct config_pos pos;
 };
 
@@ -254,6 +264,8 @@ struct config {
 	uint32_t address_count;
 	struct ipaddr addresses[LIMIT_ADDRESSES];
 	struct config_pos address_pos[LIMIT_ADDRESSES]; /* of the same index */
+	uint32_t route_count;
+	struct config_route routes[LIMIT_ROUTES];
 	uint32_t handler_count;
 	struct config_handler handlers[LIMIT_HANDLERS];
 	uint32_t track_count;

@@ -100,6 +100,21 @@ static void check_devices(
 
 /* ---- groups ---- */
 
+/* The wire of a bring_up interface is dark on a backup: something else must carry the adverts. */
+static void check_bring_up(const struct config *cfg, struct config_errors *errors)
+{
+	for (uint32_t i = 0; i < cfg->interface_count; i++) {
+		const struct config_interface *interface = &cfg->interfaces[i];
+
+		for (uint32_t t = 0; interface->bring_up && t < cfg->track_count; t++)
+			if (strcmp(cfg->tracks[t].interface, interface->name) == 0)
+				config_errors_add(errors, cfg->tracks[t].pos,
+					"track: %s is down on every backup (bring_up): it cannot "
+					"be tracked",
+					interface->name);
+	}
+}
+
 static void check_shared_interfaces(const struct config *cfg, struct config_errors *errors)
 {
 	for (uint32_t i = 0; i < cfg->interface_count; i++) {
@@ -356,6 +371,7 @@ void config_check(struct config *cfg, struct config_errors *errors)
 			check_alias_known(cfg, &cfg->nodes[n].aliases[i], errors);
 		check_devices(cfg, &cfg->nodes[n], errors);
 	}
+	check_bring_up(cfg, errors);
 	check_shared_interfaces(cfg, errors);
 	check_virtual_addresses(cfg, errors);
 	check_probes(cfg, errors);

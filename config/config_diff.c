@@ -241,6 +241,18 @@ static const struct config_interface *find_interface(
 	return NULL;
 }
 
+static bool same_routes(const struct config_interface *a, const struct config_interface *b)
+{
+	if (a->route_count != b->route_count)
+		return false;
+	for (uint32_t i = 0; i < a->route_count; i++)
+		if (ipaddr_compare(&a->routes[i].to, &b->routes[i].to) != 0 ||
+			ipaddr_compare(&a->routes[i].via, &b->routes[i].via) != 0 ||
+			a->routes[i].metric != b->routes[i].metric)
+			return false;
+	return true;
+}
+
 static void diff_interface(struct diff *diff, const struct config_group *group,
 	const struct config_interface *a, const struct config_interface *b)
 {
@@ -249,6 +261,12 @@ static void diff_interface(struct diff *diff, const struct config_group *group,
 			group->name, a->name, a->weight, b->weight);
 	if (!same_addresses(a->probes, a->probe_count, b->probes, b->probe_count))
 		tell(diff, CONFIG_CHANGE_INTERFACE, group->name, "group %s: other probes of %s",
+			group->name, a->name);
+	if (a->bring_up != b->bring_up)
+		tell(diff, CONFIG_CHANGE_INTERFACE, group->name, "group %s: bring_up of %s: %s",
+			group->name, a->name, b->bring_up ? "false -> true" : "true -> false");
+	if (!same_routes(a, b))
+		tell(diff, CONFIG_CHANGE_INTERFACE, group->name, "group %s: other routes of %s",
 			group->name, a->name);
 	diff_addresses(diff, group, a, b, "removed");
 	diff_addresses(diff, group, b, a, "added");

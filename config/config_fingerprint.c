@@ -142,6 +142,16 @@ static void write_handler(struct config_text *out, const struct config_handler *
 		write_word(out, handler->arguments[i]);
 }
 
+static void write_route(struct config_text *out, const struct config_route *route)
+{
+	char to[IPADDR_TEXT_MAX], via[IPADDR_TEXT_MAX] = "";
+
+	if (route->via.family != IPADDR_NONE)
+		ipaddr_render(&route->via, false, via);
+	config_text_printf(out, "route\t%s\t%s\t%u\n", ipaddr_render(&route->to, true, to), via,
+		route->metric);
+}
+
 static void write_track(struct config_text *out, const struct config_track *track)
 {
 	config_text_printf(out, "track\t%s\t%s\t%u\t%d\t%u\t%u\t%s\n", track->name,
@@ -173,6 +183,8 @@ static bool write_group(struct config_text *out, const struct config *cfg,
 		config_text_printf(out, "weight\t%u\t%d%d\n", sorted[i]->weight,
 			sorted[i]->virtual_mac, sorted[i]->bring_up);
 		ok = ok && write_addresses(out, "probe", sorted[i]->probes, sorted[i]->probe_count);
+		for (uint32_t k = 0; k < sorted[i]->route_count; k++)
+			write_route(out, &sorted[i]->routes[k]);
 	}
 	config_text_printf(out, "rules\t%d%d\n", group->rules_master.path != NULL,
 		group->rules_backup.path != NULL);

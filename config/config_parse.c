@@ -665,6 +665,7 @@ const struct config_shape *const config_parse_shapes[] = {
 	&config_parse_group_shape,
 	&config_parse_group_interface_shape,
 	&config_parse_group_rules_shape,
+	&config_parse_route_shape,
 	&config_parse_track_shape,
 	&config_parse_group_handler_shape,
 	&sync_shape,

@@ -13,11 +13,15 @@ extern const struct config_shape config_parse_group_interface_shape;
 extern const struct config_shape config_parse_group_rules_shape;
 extern const struct config_shape config_parse_group_handler_shape;
 
-/* In config_parse_track.c. */
+/* In config_parse_route.c, config_parse_track.c. */
+extern const struct config_shape config_parse_route_shape;
 extern const struct config_shape config_parse_track_shape;
 
 /* config_parse_group: one entry of groups:, its name being the key. Nodes have been read. */
 void config_parse_group(struct config_parser *parser, const struct config_tree_node *value);
+
+/* config_parse_routes: the interface's routes:, a list. */
+config_shape_fn config_parse_routes;
 
 /* config_parse_track: the group's track:, a list. */
 config_shape_fn config_parse_track;

@@ -130,13 +130,6 @@ static void take_virtual_mac(
 	take_off(parser, value);
 }
 
-static void take_bring_up(
-	struct config_parser *parser, void *object, const struct config_tree_node *value)
-{
-	(void)object;
-	take_off(parser, value);
-}
-
 #define INTERFACE(field) CONFIG_SHAPE_FIELD(struct config_interface, field)
 
 static const struct config_shape_key interface_keys[] = {
@@ -156,11 +149,12 @@ static const struct config_shape_key interface_keys[] = {
 	{"virtual_mac", CONFIG_SHAPE_OTHER, false, .take = take_virtual_mac, .type_text = "switch",
 		.fallback_text = "false", .range_text = "false (true: not yet built)",
 		.meaning = "The virtual addresses under 00:00:5e:00:01:VHID."},
-	{"bring_up", CONFIG_SHAPE_OTHER, false, .take = take_bring_up, .type_text = "switch",
-		.fallback_text = "false", .range_text = "false (true: not yet built)",
-		.meaning = "The interface is down on a backup."},
-	{"routes", CONFIG_SHAPE_LATER, false, .type_text = "list",
-		.meaning = "Routes that move with the group."},
+	{"bring_up", CONFIG_SHAPE_BOOL, false, INTERFACE(bring_up), .fallback = false,
+		.meaning = "The interface is administratively down except on the master. It "
+			   "carries no adverts then: the group needs another path."},
+	{"routes", CONFIG_SHAPE_OTHER, false, .take = config_parse_routes, .type_text = "list",
+		.range_text = "256 in all",
+		.meaning = "Routes through this interface that are there on the master alone."},
 };
 
 const struct config_shape config_parse_group_interface_shape = {
@@ -176,6 +170,7 @@ static void read_interface(struct config_parser *parser, struct config_group *gr
 	interface->group = group->index;
 	interface->pos = child->key_pos;
 	interface->addresses = &cfg->addresses[cfg->address_count];
+	interface->routes = &cfg->routes[cfg->route_count];
 	config_shape_defaults(&config_parse_group_interface_shape, interface);
 	cfg->interface_count++;
 	group->interface_count++;

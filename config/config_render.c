@@ -182,6 +182,18 @@ static void render_election(struct writer *writer, const struct config *cfg)
 	close_mapping(writer);
 }
 
+static void render_route(struct writer *writer, const struct config_route *route)
+{
+	char text[IPADDR_TEXT_MAX];
+
+	open_mapping(writer, true);
+	pair(writer, "to", ipaddr_render(&route->to, true, text));
+	if (route->via.family != IPADDR_NONE)
+		pair(writer, "via", ipaddr_render(&route->via, false, text));
+	pair_number(writer, "metric", route->metric);
+	close_mapping(writer);
+}
+
 static void render_interface(struct writer *writer, const struct config_interface *interface)
 {
 	word(writer, interface->name);
@@ -192,6 +204,11 @@ static void render_interface(struct writer *writer, const struct config_interfac
 		pair_addresses(writer, "probe", interface->probes, interface->probe_count, false);
 	pair_bool(writer, "virtual_mac", interface->virtual_mac);
 	pair_bool(writer, "bring_up", interface->bring_up);
+	word(writer, "routes");
+	open_list(writer, interface->route_count == 0);
+	for (uint32_t i = 0; i < interface->route_count; i++)
+		render_route(writer, &interface->routes[i]);
+	close_list(writer);
 	close_mapping(writer);
 }
 

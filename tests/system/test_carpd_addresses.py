@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""What carpd has on its interfaces: hundreds of addresses, routes, interfaces that are up on a master alone; what others
+do to them; what is left of them when carpd dies."""
+import json
+import re
+import unittest
+
+import pair as lab
+
+CONFIG = """
+cluster: edge
+keys: [edge.key]
+nodes:
+  fw1: {{ id: 1, address: 10.9.9.1 }}
+  fw2: {{ id: 2, address: 10.9.9.2, advskew: 100 }}
+election:
+  advbase: {advbase}
+{election}
+groups:
+  edge:
+    vhid: 51
+    interfaces:
+      lan0:
+        addresses: [10.1.0.254/24, "fd01::fe/64", {group}]
+        routes:
+          - {{ to: 10.20.0.0/16, via: 10.1.0.10 }}
+          - {{ to: "fd20::/16", via: "fd01::10" }}
+          - {{ to: default, via: 10.1.0.10, metric: 7 }}
+      wan0: {{ addresses: [10.2.0.254/24], bring_up: true }}
+promotion: {{ deadlines: {{ before: 3s, state: 3s, rules: 2s, addresses: 2s }} }}
+{rest}
+"""
+
+MANY = ", ".join(f"10.30.{i // 100}.{i % 100 + 1}/16" for i in range(200)) + ", " + \
+       ", ".join(f'"fd30::{i + 1:x}/64"' for i in range(100))
+
+
+def addresses(node, link="lan0"):
+    document = json.loads(node.run("ip", "-j", "addr", "show", "dev", link).stdout or "[{}]")
+    return {entry["local"]: entry for entry in document[0].get("addr_info", []) if entry["scope"] == "global"}
+
+
+def routes(node):
+    return {line.split()[0] for family in ("-4", "-6")
+            for line in node.run("ip", family, "route", "show", "proto", "112").stdout.splitlines()}
+
+
+def is_up(node, link="wan0"):
+    return "UP" in json.loads(node.run("ip", "-j", "link", "show", "dev", link).stdout)[0]["flags"]
+
+
+ROUTES = {"10.20.0.0/16", "fd20::/16", "default"}
+
+
+def has_all(node):
+    return routes(node) == ROUTES and is_up(node) and "10.1.0.254" in addresses(node)
+
+
+def has_nothing(node):
+    return not routes(node) and not is_up(node) and not addresses(node)
+
+
+def alarms(node):
+    return {alarm["code"]: alarm["text"] for alarm in node.status().get("alarms", [])}
+
+
+class Addresses(unittest.TestCase):
+    def pair(self, many=MANY):
+        return lab.Pair(advbase="200ms", sync=False, config=CONFIG, group=many, daemons=False)
+
+    def start(self, pair):
+        # The operator's own default route, with another metric: it stays, whatever comes and goes.
+        for number, node in enumerate(pair.nodes, 1):
+            pair.ip(f"addr add 10.40.0.{number}/24 dev sync0", node.namespace)
+            pair.ip("route add default via 10.40.0.9", node.namespace)
+        for node in pair.nodes:
+            pair.start(node)
+        lab.wait(lambda: pair.fw1.state() == "master" and pair.fw2.state() == "backup", 30,
+                 lambda: f"fw1 master; now {[n.group() for n in pair.nodes]}")
+
+    def test_hundreds_at_once_and_their_company(self):
+        with self.pair() as pair:
+            self.start(pair)
+            fw1, fw2 = pair.fw1, pair.fw2
+            found = addresses(fw1)
+            self.assertEqual(len(found), 302)
+            self.assertFalse([a for a in found.values() if a.get("tentative") or a.get("dadfailed")])
+            self.assertTrue(has_all(fw1))
+            self.assertTrue(has_nothing(fw2), (routes(fw2), is_up(fw2), len(addresses(fw2))))
+            # MLD has been told of ff02::12, for switches that snoop.
+            self.assertIn("ff020000000000000000000000000012", fw2.run("cat", "/proc/net/igmp6").stdout)
+            # A hand-over takes everything along.
+            self.assertEqual(fw1.carpool("handover").returncode, 0)
+            lab.wait(lambda: has_all(fw2) and has_nothing(fw1), 20, "everything on fw2, nothing on fw1")
+            self.assertEqual(len(addresses(fw2)), 302)
+            self.assertIn("10.40.0.9", fw1.run("ip", "route", "show", "default").stdout)
+            stage = next(s for s in fw2.json("history")["transitions"][-1]["stages"] if s["stage"] == "addresses")
+            print(f"302 addresses, 3 routes, 1 interface: {stage['us']} us", flush=True)
+            # carpd dies: its guard takes all of it away, and fw1 has it.
+            fw2.kill("carpd")
+            lab.wait(lambda: has_nothing(fw2), 20, lambda: f"nothing is left: {routes(fw2)} {is_up(fw2)}")
+            lab.wait(lambda: has_all(fw1), 20, "fw1 has everything")
+
+    def test_what_others_take_away_is_put_back_and_told(self):
+        with self.pair(many='"fd01::fd/64"') as pair:
+            self.start(pair)
+            node = pair.fw1
+            pair.ip("addr del 10.1.0.254/24 dev lan0", node.namespace)
+            lab.wait(lambda: "10.1.0.254" in addresses(node) and "ADDRESS_REMOVED" in alarms(node), 20,
+                     "the address is put back, and told")
+            self.assertRegex(alarms(node)["ADDRESS_REMOVED"], r"10\.1\.0\.254/24 was removed")
+            pair.ip("addr del fd01::fe/64 dev lan0", node.namespace)
+            lab.wait(lambda: "fd01::fe" in addresses(node), 20, "the IPv6 address is put back")
+            pair.ip("route del 10.20.0.0/16", node.namespace)
+            lab.wait(lambda: routes(node) == ROUTES and "ROUTE_REMOVED" in alarms(node), 20,
+                     "the route is put back, and told")
+            # In the log once each, however often it is done.
+            for _ in range(3):
+                pair.ip("addr del 10.1.0.254/24 dev lan0", node.namespace)
+                lab.wait(lambda: "10.1.0.254" in addresses(node), 20, "again")
+            self.assertEqual(len(re.findall("alarm ADDRESS_REMOVED", node.log("carpd"))), 1)
+            # A link that goes down takes IPv6 addresses along: nobody is accused.
+            pair.ip("link set lan0 down", node.namespace)
+            lab.wait(lambda: pair.fw2.state() == "master", 20, "fw2 takes over")
+            self.assertEqual(len(re.findall("alarm ADDRESS_REMOVED", node.log("carpd"))), 1)
+
+    def test_a_failed_duplicate_test_is_repaired(self):
+        with self.pair(many='"fd01::fd/64"') as pair:
+            self.start(pair)
+            node = pair.fw1
+            pair.ip("-6 addr add fd01::fd/64 dev br0 nodad", pair.lan)
+            # Somebody adds it anew with a duplicate test, which fails: carpd's own way is without one. It may put it
+            # back first: then there is nothing to repair.
+            for _ in range(20):
+                node.run("sh", "-c", "ip -6 addr del fd01::fd/64 dev lan0; ip -6 addr add fd01::fd/64 dev lan0")
+                if "duplicate test" in node.log("carpd"):
+                    break
+            lab.wait(lambda: "fd01::fd" in addresses(node) and not addresses(node)["fd01::fd"].get("dadfailed") and
+                     not addresses(node)["fd01::fd"].get("tentative"), 20, lambda: addresses(node))
+
+    def test_nothing_is_left_by_an_end_or_an_earlier_life(self):
+        with self.pair(many='"fd01::fd/64"') as pair:
+            self.start(pair)
+            node = pair.fw1
+            node.end("carpd", 20)
+            self.assertTrue(has_nothing(node), (routes(node), is_up(node), addresses(node)))
+            # Left by a life without a guard: the next one sweeps it.
+            pair.ip("addr add 10.1.0.254/24 dev lan0", node.namespace)
+            pair.ip("route add 10.20.0.0/16 via 10.1.0.10 proto 112", node.namespace)
+            pair.ip("link set wan0 up", node.namespace)
+            pair.start(node)
+            lab.wait(lambda: node.state() == "backup", 20, "fw1 is a backup")
+            self.assertTrue(has_nothing(node), (routes(node), is_up(node), addresses(node)))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
