@@ -212,8 +212,7 @@ json_t *cluster_history(struct cluster *cluster, unsigned int node)
 	return NULL;
 }
 
-static json_t *cluster_status(
-	struct cluster *cluster, unsigned int node, enum cluster_daemon daemon)
+json_t *cluster_status(struct cluster *cluster, unsigned int node, enum cluster_daemon daemon)
 {
 	json_t *request = json_pack("{s:s}", "op", "status");
 	json_t *result = NULL;

@@ -60,6 +60,9 @@ int cluster_ask(struct cluster *cluster, unsigned int node, enum cluster_daemon 
  * does not answer. */
 json_t *cluster_history(struct cluster *cluster, unsigned int node);
 
+/* cluster_status: a daemon's status document, the caller's; NULL when it does not answer. */
+json_t *cluster_status(struct cluster *cluster, unsigned int node, enum cluster_daemon daemon);
+
 /* cluster_master: the one node that says it is master of the group, CLUSTER_NOBODY when none or
  * several do. `skip` is a node not to ask (a dead one), or CLUSTER_NOBODY. */
 int cluster_master(struct cluster *cluster, const char *group, int skip);

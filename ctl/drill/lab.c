@@ -50,6 +50,7 @@ static int lab_batch(
 		.netns_fd = netns_fd,
 		.mntns_fd = -1,
 		.pidns_fd = -1,
+		.root_fd = -1,
 		.input_fd = -1,
 		.output_fd = -1};
 	char output[SPAWN_OUTPUT_MAX];
@@ -169,6 +170,18 @@ static int lab_configure(struct lab *lab, int netns_fd, const char *where,
 	return r;
 }
 
+static void lab_write_forget(const struct lab *lab, unsigned int n, FILE *out)
+{
+	for (unsigned int s = 0; s < lab->plan->segment_count; s++) {
+		const char *name = lab->plan->segments[s].ifnames[n];
+
+		/* Down and up again: IPv6 makes its own link-local address anew. */
+		if (name[0] != '\0')
+			(void)fprintf(out, "link set %s down\naddr flush dev %s\n", name, name);
+	}
+	lab_write_node(lab, n, out);
+}
+
 static void lab_write_switch_indexed(const struct lab *lab, unsigned int index, FILE *out)
 {
 	(void)index;
@@ -281,7 +294,8 @@ static void lab_init(struct lab *lab, const struct plan *plan)
 		lab->nodes[n] = (struct lab_node){.config = &plan->cfg->nodes[n],
 			.netns_fd = -1,
 			.mntns_fd = -1,
-			.pidns_fd = -1};
+			.pidns_fd = -1,
+			.root_fd = -1};
 }
 
 /* A line of that rate with a queue before it: a token bucket, and under it three bands by priority
@@ -387,6 +401,16 @@ static int lab_open_namespace_of(pid_t pid, const char *kind)
 	return fd < 0 ? -errno : fd;
 }
 
+static int lab_open_root_of(pid_t pid)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 int lab_node_on(struct lab *lab, struct lab_node *node)
 {
 	int ready[2];
@@ -409,10 +433,31 @@ int lab_node_on(struct lab *lab, struct lab_node *node)
 	node->first_process = pid;
 	node->mntns_fd = lab_open_namespace_of(pid, "mnt");
 	node->pidns_fd = lab_open_namespace_of(pid, "pid");
-	if (node->mntns_fd < 0 || node->pidns_fd < 0)
+	node->root_fd = lab_open_root_of(pid);
+	if (node->mntns_fd < 0 || node->pidns_fd < 0 || node->root_fd < 0)
 		return lab_fail(
 			lab, -EIO, "%s: namespaces of its first process", node->config->name);
 	return 0;
+}
+
+int lab_node_forget(struct lab *lab, unsigned int n)
+{
+	static const char *const argv[] = {"nft", "flush", "ruleset", NULL};
+	struct lab_node *node = &lab->nodes[n];
+	struct spawn_options options = {.argv = argv,
+		.netns_fd = node->netns_fd,
+		.mntns_fd = -1,
+		.pidns_fd = -1,
+		.root_fd = -1,
+		.input_fd = -1,
+		.output_fd = -1};
+	char output[SPAWN_OUTPUT_MAX];
+	int r = spawn_run(&options, NULL, output);
+
+	if (r != 0)
+		return lab_fail(lab, r < 0 ? r : -EIO, "nft on %s: %.300s", node->config->name,
+			r < 0 ? strerror(-r) : output);
+	return lab_configure(lab, node->netns_fd, node->config->name, lab_write_forget, n);
 }
 
 void lab_node_off(struct lab_node *node)
@@ -430,6 +475,7 @@ void lab_node_off(struct lab_node *node)
 	node->first_process = 0;
 	lab_close_fd(&node->mntns_fd);
 	lab_close_fd(&node->pidns_fd);
+	lab_close_fd(&node->root_fd);
 }
 
 pid_t lab_node_spawn(const struct lab_node *node, const char *const *argv, int output_fd)
@@ -438,6 +484,7 @@ pid_t lab_node_spawn(const struct lab_node *node, const char *const *argv, int o
 		.netns_fd = node->netns_fd,
 		.mntns_fd = node->mntns_fd,
 		.pidns_fd = node->pidns_fd,
+		.root_fd = node->root_fd,
 		.input_fd = -1,
 		.output_fd = output_fd});
 }
@@ -479,6 +526,18 @@ static void lab_put_link_state(struct nlmsghdr *message, int index, bool up)
 	info->ifi_flags = up ? IFF_UP : 0;
 }
 
+static void lab_put_port_isolated(struct nlmsghdr *message, int index, bool isolated)
+{
+	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	struct nlattr *nest;
+
+	info->ifi_family = AF_BRIDGE;
+	info->ifi_index = index;
+	nest = mnl_attr_nest_start(message, IFLA_PROTINFO);
+	mnl_attr_put_u8(message, IFLA_BRPORT_ISOLATED, isolated);
+	mnl_attr_nest_end(message, nest);
+}
+
 static int lab_ports(struct lab *lab, unsigned int node, int segment, bool on,
 	void (*put)(struct nlmsghdr *message, int index, bool on))
 {
@@ -512,6 +571,11 @@ static int lab_ports(struct lab *lab, unsigned int node, int segment, bool on,
 int lab_port_block(struct lab *lab, unsigned int node, int segment, bool open)
 {
 	return lab_ports(lab, node, segment, open, lab_put_port_state);
+}
+
+int lab_port_isolate(struct lab *lab, unsigned int node, bool isolated)
+{
+	return lab_ports(lab, node, LAB_SEGMENT_ALL, isolated, lab_put_port_isolated);
 }
 
 int lab_port_down(struct lab *lab, unsigned int node, int segment, bool up)

@@ -32,6 +32,7 @@ struct lab_node {
 	int netns_fd; /* these: -1 when not there */
 	int mntns_fd;
 	int pidns_fd;
+	int root_fd; /* of its first process: where we are in a chroot, not that of mntns_fd */
 	pid_t first_process; /* 0: the machine is off */
 	char runtime_dir[PATH_MAX];
 	char state_dir[PATH_MAX];
@@ -62,6 +63,10 @@ void lab_close(struct lab *lab);
 int lab_node_on(struct lab *lab, struct lab_node *node);
 void lab_node_off(struct lab_node *node);
 
+/* lab_node_forget: a machine that is off loses what a reboot loses: addresses, rules. (The table of
+ * connections: flows_flush().) */
+int lab_node_forget(struct lab *lab, unsigned int node);
+
 /* lab_node_spawn: runs a program on the machine. Its PID, or a negative errno. */
 pid_t lab_node_spawn(const struct lab_node *node, const char *const *argv, int output_fd);
 
@@ -72,6 +77,10 @@ struct lab_node *lab_node_lookup(struct lab *lab, const char *name);
 
 /* lab_port_block: stops (or, with `open`, lets) the ports of a node forward. All at one instant. */
 int lab_port_block(struct lab *lab, unsigned int node, int segment, bool open);
+
+/* lab_port_isolate: the ports of a node and those of other isolated nodes do not hear each other;
+ * hosts hear and are heard by all. */
+int lab_port_isolate(struct lab *lab, unsigned int node, bool isolated);
 
 /* lab_port_down: takes the ports' link down, or up again. */
 int lab_port_down(struct lab *lab, unsigned int node, int segment, bool up);

@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define LABCONF_RULES_DIR SANDBOX_DIR "/rules"
 
 static const char labconf_stub[] = "/bin/true";
 static const char *const labconf_stub_arguments[] = {labconf_stub, NULL};
@@ -24,6 +27,42 @@ static int labconf_absolute(struct config_file *file, char error[static LABCONF_
 	if (!path) {
 		(void)snprintf(error, LABCONF_ERROR_MAX, "%s: %s", file->path, strerror(errno));
 		return -errno;
+	}
+	file->path = path;
+	file->text = path;
+	return 0;
+}
+
+/* A copy in the sandbox, for scenarios that edit rules. A file that includes others by relative
+ * names is read in its folder, so such a copy fails to load: the run says so. */
+static int labconf_copy(
+	struct config_file *file, uint32_t index, char error[static LABCONF_ERROR_MAX])
+{
+	static char paths[LIMIT_GROUPS][sizeof(LABCONF_RULES_DIR) + 24];
+	char *path = paths[index];
+	char block[4096];
+	size_t count;
+	FILE *from = fopen(file->path, "re");
+	FILE *to = NULL;
+	int r = 0;
+
+	(void)mkdir(LABCONF_RULES_DIR, 0755);
+	(void)snprintf(path, sizeof(paths[0]), LABCONF_RULES_DIR "/master%u.nft", index);
+	if (from)
+		to = fopen(path, "we");
+	if (!from || !to)
+		r = -errno;
+	while (r == 0 && (count = fread(block, 1, sizeof(block), from)) > 0)
+		if (fwrite(block, 1, count, to) != count)
+			r = -EIO;
+	if (to && fclose(to) != 0 && r == 0)
+		r = -EIO;
+	if (from)
+		(void)fclose(from);
+	if (r < 0) {
+		(void)snprintf(
+			error, LABCONF_ERROR_MAX, "copy of %s: %s", file->path, strerror(-r));
+		return r;
 	}
 	file->path = path;
 	file->text = path;
@@ -109,6 +148,8 @@ int labconf_write(struct config *cfg, const struct labconf_options *options,
 		r = labconf_absolute(&cfg->groups[i].rules_master, error);
 		if (r == 0)
 			r = labconf_absolute(&cfg->groups[i].rules_backup, error);
+		if (r == 0 && options->copy_rules && cfg->groups[i].rules_master.path)
+			r = labconf_copy(&cfg->groups[i].rules_master, i, error);
 	}
 	if (r < 0)
 		return r;

@@ -2,8 +2,10 @@
  *
  * Everything stays as it is, but:
  *   keys      new random ones of the drill's own; the operator's files are never opened;
- *   rules     the same files, by absolute names (they are read, never written);
- *   handlers  stubs with the same names, phases and deadlines, unless the operator insists;
+ *   rules     the same files, by absolute names (they are read, never written), or copies when a
+ *             scenario edits them;
+ *   handlers  stubs with the same names, phases and deadlines, unless the operator insists; tracked
+ *             scripts likewise;
  *   max_flows a scenario may lower it. */
 #ifndef CTL_DRILL_LABCONF_H
 #define CTL_DRILL_LABCONF_H
@@ -19,7 +21,8 @@
 #define LABCONF_KEY	  SANDBOX_DIR "/drill.key"
 
 struct labconf_options {
-	bool run_hooks;	    /* keep the operator's handlers */
+	bool run_hooks;	    /* keep the operator's handlers and tracked scripts */
+	bool copy_rules;    /* the scenario edits them */
 	uint32_t max_flows; /* 0: as configured */
 };
 

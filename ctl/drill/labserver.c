@@ -1,5 +1,6 @@
 #include "ctl/drill/labserver.h"
 
+#include "ctl/drill/fault.h"
 #include "ctl/drill/measure.h"
 #include "ctl/drill/probes.h"
 #include "ctl/drill/sandbox.h"
@@ -105,7 +106,7 @@ static json_t *labserver_apply(
 	const char *segment = labserver_text(order, "segment");
 	const char *group = labserver_text(order, "group");
 	int node = labserver_node(server, order);
-	struct scenario_order resolved = {.action = action,
+	struct fault_order resolved = {.action = action,
 		.node = (unsigned int)node,
 		.segment = segment[0] ? plan_segment_lookup(&server->room.plan, segment)
 				      : LAB_SEGMENT_ALL,
@@ -116,7 +117,7 @@ static json_t *labserver_apply(
 
 	if (node < 0 || (segment[0] && resolved.segment < 0))
 		return labserver_error("no such node or segment");
-	r = scenario_apply(&server->room.cluster, &resolved, &server->measure.fault_at);
+	r = fault_apply(&server->room.cluster, &resolved, &server->measure.fault_at);
 	return labserver_result(r, server->room.cluster.error);
 }
 

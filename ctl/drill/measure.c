@@ -28,8 +28,9 @@ void measure_udp(struct measure *measure, const struct probes *probes)
 static void measure_segment(struct measure *measure, const struct probes *probes,
 	const struct claim *claims, size_t claim_count, uint16_t segment)
 {
-	int64_t dual = claim_dual(
-		claims, claim_count, segment, TAP_REIGN_GAP_NS, measure->fault_at, INT64_MAX);
+	int64_t dual_from = measure->dual_from_at ? measure->dual_from_at : measure->fault_at;
+	int64_t dual =
+		claim_dual(claims, claim_count, segment, TAP_REIGN_GAP_NS, dual_from, INT64_MAX);
 	int64_t at;
 
 	if (dual > measure->dual_ns)
@@ -52,14 +53,27 @@ static void measure_segment(struct measure *measure, const struct probes *probes
 		measure->announced_at = at;
 }
 
+/* A dead port's own tap still sees what its node says to nobody. Returns how many are left. */
+static size_t measure_drop_away(const struct measure *measure, struct claim *claims, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (claims[i].node == measure->old_master || claims[i].at < measure->fault_at)
+			claims[kept++] = claims[i];
+	return kept;
+}
+
 void measure_taps(struct measure *measure, const struct probes *probes)
 {
 	const struct plan *plan = probes->lab->plan;
 	size_t claim_count;
 	size_t forward_count;
-	const struct claim *claims = tap_claims(probes->tap, &claim_count);
+	struct claim *claims = tap_claims(probes->tap, &claim_count);
 	const struct tap_forward *forwards = tap_forwards(probes->tap, &forward_count);
 
+	if (measure->scenario->standby_away)
+		claim_count = measure_drop_away(measure, claims, claim_count);
 	measure->tap_lost_count = tap_lost_count(probes->tap);
 	for (unsigned int s = 0; s < plan->segment_count; s++) {
 		const struct config_interface *interface = plan->segments[s].interface;
@@ -76,8 +90,7 @@ void measure_taps(struct measure *measure, const struct probes *probes)
 	}
 }
 
-/* "2026-01-01T00:00:00.000000Z" as nanoseconds since 1970, 0 when it is none. */
-static int64_t measure_parse_time(const char *text)
+int64_t measure_parse_time(const char *text)
 {
 	struct tm tm = {0};
 	int us = 0;
@@ -131,4 +144,10 @@ void measure_fini(struct measure *measure)
 {
 	json_decref(measure->transition);
 	measure->transition = NULL;
+	json_decref(measure->alarms);
+	json_decref(measure->timeline);
+	json_decref(measure->complaints);
+	measure->alarms = NULL;
+	measure->timeline = NULL;
+	measure->complaints = NULL;
 }

@@ -10,9 +10,12 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#define MEASURE_WHY_MAX 256u
+
 /* Instants on the drill's axis (tick.h), 0 when it did not happen. */
 struct measure {
 	const struct scenario *scenario;
+	const struct scenario_objectives *objectives; /* or NULL */
 	const char *group;
 	int old_master; /* node indexes; CLUSTER_NOBODY */
 	int new_master;
@@ -33,6 +36,16 @@ struct measure {
 	int64_t transition_to_at;   /* history: promotion done */
 	json_t *transition;	    /* the new master's record of it; owned */
 	uint64_t tap_lost_count;
+	int64_t dual_from_at;	/* two answering before this does not count; 0: from the fault */
+	int64_t steps_done_at;	/* the last step has taken effect */
+	int64_t ready_again_at; /* everybody was seen ready after that */
+	char not_ready[MEASURE_WHY_MAX]; /* when nobody was: what was wrong at the end */
+	int64_t alarm_at;		 /* the scenario's alarm was seen */
+	unsigned int promotion_count;	 /* of all nodes, from the fault on */
+	json_t *alarms;			 /* array of {at_ms, node, code}: first sights; owned */
+	json_t *timeline;		 /* array of {at_ms, node, what}: owned */
+	json_t *complaints; /* array of sentences: what a step should have done and did not; owned
+			     */
 };
 
 /* measure_taps, measure_udp: fill in what the probes have, after probes_end(). */
@@ -42,6 +55,10 @@ void measure_taps(struct measure *measure, const struct probes *probes);
 /* measure_history: the first transition to master in the new master's history after the fault;
  * `wall_offset` as of tick_wall_offset(). Takes a reference. */
 void measure_history(struct measure *measure, const json_t *history, int64_t wall_offset);
+
+/* measure_parse_time: "2026-01-01T00:00:00.000000Z" as nanoseconds since 1970, 0 when it is none.
+ */
+int64_t measure_parse_time(const char *text);
 
 void measure_fini(struct measure *measure);
 

@@ -1,11 +1,14 @@
 #include "ctl/drill/run.h"
 
+#include "ctl/drill/fault.h"
 #include "ctl/drill/measure.h"
 #include "ctl/drill/probes.h"
 #include "ctl/drill/sandbox.h"
 #include "ctl/drill/thread.h"
 #include "ctl/drill/tick.h"
+#include "ctl/drill/timeline.h"
 #include "ctl/drill/verdict.h"
+#include "ctl/drill/watch.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -20,7 +23,9 @@
 #define RUN_FLOWS_SPARE	 1000 /* for the probes, and for others' */
 #define RUN_WATCH_MS	 3000 /* the judgement of TCP */
 #define RUN_SETTLE_MS	 5000 /* until somebody must be the one master, at the end */
-#define RUN_SECONDS_MAX	 900  /* of UDP probes */
+#define RUN_STOP_POLL_MS 100
+#define RUN_UNSEEN_MS	 300 /* our own questions keep out of the first moments' figures */
+#define RUN_SECONDS_MAX	 900 /* of UDP probes */
 
 struct run {
 	const struct run_options *options;
@@ -168,11 +173,11 @@ static int run_traffic(struct run *run, bool realtime)
 	return r < 0 ? run_fail(run, r, run->probes.why) : run_check_master(run);
 }
 
-static int run_resolve_segment(const struct run *run, enum scenario_where where)
+static int run_resolve_segment(const struct run *run, const struct scenario_step *step)
 {
 	const struct plan *plan = &run->room.plan;
 
-	switch (where) {
+	switch (step->where) {
 	case SCENARIO_WHERE_ALL:
 		return LAB_SEGMENT_ALL;
 	case SCENARIO_WHERE_CLIENT:
@@ -181,59 +186,160 @@ static int run_resolve_segment(const struct run *run, enum scenario_where where)
 		return plan->pairs[0].server;
 	case SCENARIO_WHERE_SYNC:
 		return plan_segment_lookup(plan, "sync0");
+	case SCENARIO_WHERE_NAMED:
+		return plan_segment_lookup(plan, step->interface_name);
 	}
 	return LAB_SEGMENT_ALL;
 }
 
-static int run_step(struct run *run, const struct scenario_step *step, int64_t *ret_at)
+static int run_resolve_node(struct run *run, const struct scenario_step *step)
 {
-	unsigned int master = (unsigned int)run->measure.old_master;
-	struct scenario_order order = {.action = step->action,
-		.node = step->who == SCENARIO_WHO_MASTER ? master : (master == 0 ? 1 : 0),
-		.segment = run_resolve_segment(run, step->where),
-		.daemons = step->daemons,
-		.signal_number = step->signal_number,
-		.group = run->measure.group};
-	int r;
+	const struct lab_node *node;
 
-	run_progress(run, "%s on %s", scenario_action_name(order.action),
-		run_node(run, (int)order.node));
-	r = scenario_apply(&run->room.cluster, &order, ret_at);
-	return r < 0 ? run_fail(run, r, run->room.cluster.error) : 0;
+	if (step->who == SCENARIO_WHO_MASTER)
+		return run->measure.old_master;
+	if (step->who == SCENARIO_WHO_STANDBY)
+		return run->measure.old_master == 0 ? 1 : 0;
+	node = lab_node_lookup(&run->room.lab, step->node_name);
+	return node ? (int)(node - run->room.lab.nodes) : -1;
 }
 
-static int run_steps(struct run *run)
+/* The steps' names against this config, before anything is built up for them. */
+static int run_check_steps(struct run *run)
 {
 	const struct scenario *scenario = run->options->scenario;
 
 	for (unsigned int i = 0; i < scenario->step_count; i++) {
 		const struct scenario_step *step = &scenario->steps[i];
-		int64_t at;
-		int r;
+		const char *name = step->who == SCENARIO_WHO_NAMED ? step->node_name : NULL;
 
-		if (run->measure.fault_at != 0)
-			tick_sleep_until(run->measure.fault_at + step->at_ms * TICK_NS_PER_MS);
-		r = run_step(run, step, &at);
-		if (r < 0)
-			return r;
-		if (run->measure.fault_at == 0) {
-			run->measure.fault_at = at;
-			run->measure.probes_from_at = at - RUN_BEFORE_MS * TICK_NS_PER_MS;
+		if (name && !lab_node_lookup(&run->room.lab, name)) {
+			(void)snprintf(
+				run->why, sizeof(run->why), "step %u: no node %s", i + 1, name);
+			return -EINVAL;
+		}
+		if (step->where != SCENARIO_WHERE_ALL && run_resolve_segment(run, step) < 0) {
+			(void)snprintf(run->why, sizeof(run->why),
+				"step %u: this cluster has no interface %s", i + 1,
+				step->where == SCENARIO_WHERE_NAMED ? step->interface_name
+								    : "sync0");
+			return -EINVAL;
 		}
 	}
-	run->measure.fault_done_at = tick_now();
 	return 0;
 }
 
-/* Waits until the observation ends; a stop in between is the end of the run. */
-static int run_observe(struct run *run)
+/* More flows than there is room for: that they do not all come to the standby is the point. */
+static int run_overfill(struct run *run, const struct scenario_step *step, unsigned int node)
 {
-	int64_t until = run->measure.fault_at + run->options->observe_ms * TICK_NS_PER_MS;
+	int r = probes_fill(&run->probes, node, step->flow_count);
 
-	while (tick_now() < until) {
+	return r < 0 ? run_fail(run, r, run->probes.why) : 0;
+}
+
+static int run_complain(struct run *run, const char *text)
+{
+	if (!run->measure.complaints)
+		run->measure.complaints = json_array();
+	return json_array_append_new(run->measure.complaints, json_string(text));
+}
+
+/* A reload is allowed to be refused; whether it should have been is for the verdict. */
+static int run_step_result(struct run *run, const struct scenario_step *step, int r)
+{
+	if (step->action == SCENARIO_ACTION_RELOAD && (r == 0 || r == -EREMOTEIO)) {
+		if (step->refused && r == 0)
+			return run_complain(run, "a reload was accepted that had to be refused");
+		if (!step->refused && r < 0)
+			return run_complain(run, run->room.cluster.error);
+		return 0;
+	}
+	return r < 0 ? run_fail(run, r, run->room.cluster.error) : 0;
+}
+
+static int run_step(struct run *run, const struct scenario_step *step, int64_t *ret_at)
+{
+	struct fault_order order = {.action = step->action,
+		.node = (unsigned int)run_resolve_node(run, step),
+		.segment = run_resolve_segment(run, step),
+		.daemons = step->daemons,
+		.signal_number = step->signal_number,
+		.group = run->measure.group};
+	const char *interface =
+		order.segment == LAB_SEGMENT_ALL ? "" : run->room.plan.segments[order.segment].name;
+
+	run_progress(run, "%s on %s%s%s", scenario_action_name(order.action),
+		run_node(run, (int)order.node), interface[0] ? ", " : "", interface);
+	if (step->action == SCENARIO_ACTION_FILL) {
+		*ret_at = tick_now();
+		return run_overfill(run, step, order.node);
+	}
+	return run_step_result(run, step, fault_apply(&run->room.cluster, &order, ret_at));
+}
+
+static int run_wait_step(struct run *run, const struct scenario_step *step)
+{
+	int64_t at = run->measure.fault_at + step->at_ms * TICK_NS_PER_MS;
+
+	while (tick_now() < at) {
+		int64_t next = tick_now() + RUN_STOP_POLL_MS * TICK_NS_PER_MS;
+
 		if (sandbox_stopped())
 			return run_fail(run, -EINTR, "stopped");
-		tick_sleep_until(tick_now() + 50 * TICK_NS_PER_MS);
+		tick_sleep_until(next < at ? next : at);
+	}
+	return 0;
+}
+
+static int run_steps(struct run *run)
+{
+	const struct scenario *scenario = run->options->scenario;
+	struct measure *measure = &run->measure;
+
+	for (unsigned int i = 0; i < scenario->step_count; i++) {
+		const struct scenario_step *step = &scenario->steps[i];
+		int64_t at;
+		int r = measure->fault_at != 0 ? run_wait_step(run, step) : 0;
+
+		if (r == 0)
+			r = run_step(run, step, &at);
+		if (r < 0)
+			return r;
+		if (measure->fault_at == 0) {
+			measure->fault_at = at;
+			measure->probes_from_at = at - RUN_BEFORE_MS * TICK_NS_PER_MS;
+		}
+		if (i > 0 && i == scenario->dual_from_step)
+			measure->dual_from_at = at;
+		timeline_add(measure, at, run_node(run, run_resolve_node(run, step)), "%s",
+			scenario_action_name(step->action));
+	}
+	measure->fault_done_at = tick_now();
+	return 0;
+}
+
+static int run_observe_ms(const struct run *run)
+{
+	if (run->options->observe_ms > 0)
+		return run->options->observe_ms;
+	return run->options->scenario->observe_ms;
+}
+
+/* Waits until the observation ends; a stop in between is the end of the run. Where the cluster has
+ * to come back to a state, or an alarm has to come, the wait is as long as that takes. */
+static int run_observe(struct run *run)
+{
+	const struct scenario *scenario = run->options->scenario;
+	int64_t until = run->measure.fault_done_at + run_observe_ms(run) * TICK_NS_PER_MS;
+	int64_t ready_until = run->measure.fault_done_at + scenario->ready_ms * TICK_NS_PER_MS;
+
+	while (tick_now() < until || (scenario->ready_ms > 0 && run->measure.ready_again_at == 0 &&
+					     tick_now() < ready_until)) {
+		if (sandbox_stopped())
+			return run_fail(run, -EINTR, "stopped");
+		tick_sleep_until(tick_now() + RUN_STOP_POLL_MS * TICK_NS_PER_MS);
+		if (tick_now() >= run->measure.fault_done_at + RUN_UNSEEN_MS * TICK_NS_PER_MS)
+			watch_look(&run->room.cluster, &run->measure);
 	}
 	return 0;
 }
@@ -241,10 +347,13 @@ static int run_observe(struct run *run)
 static void run_find_new_master(struct run *run)
 {
 	int64_t deadline = tick_now() + RUN_SETTLE_MS * TICK_NS_PER_MS;
+	int away = CLUSTER_NOBODY;
 
+	if (run->options->scenario->standby_away)
+		away = run->measure.old_master == 0 ? 1 : 0;
 	do {
 		run->measure.new_master =
-			cluster_master(&run->room.cluster, run->measure.group, CLUSTER_NOBODY);
+			cluster_master(&run->room.cluster, run->measure.group, away);
 		if (run->measure.new_master >= 0)
 			return;
 		tick_sleep_until(tick_now() + CLUSTER_POLL_MS * TICK_NS_PER_MS);
@@ -287,6 +396,8 @@ static void run_collect(struct run *run)
 			continue;
 		history = cluster_history(&run->room.cluster, n);
 		run_save_json(run, run_node(run, (int)n), "history", history);
+		timeline_history(
+			&run->measure, history, run_node(run, (int)n), run->probes.wall_offset);
 		if ((int)n == run->measure.new_master && history)
 			measure_history(&run->measure, history, run->probes.wall_offset);
 		json_decref(history);
@@ -316,6 +427,7 @@ static json_t *run_judge(struct run *run, bool realtime)
 	measure_taps(&run->measure, &run->probes);
 	run_count_flows(run);
 	run_collect(run);
+	timeline_finish(&run->measure, run->room.cfg);
 	return verdict_judge(&run->measure, &run->probes, run->room.cfg,
 		realtime ? 0 : RUN_WIDEN_MS, run->options->room.report_dir);
 }
@@ -341,9 +453,12 @@ int run_inside(void *context)
 	int r;
 
 	run.measure.scenario = run.options->scenario;
+	run.measure.objectives = run.options->objectives;
 	run.measure.old_master = CLUSTER_NOBODY;
 	run.measure.new_master = CLUSTER_NOBODY;
 	r = run_begin(&run);
+	if (r == 0)
+		r = run_check_steps(&run);
 	if (r == 0)
 		r = run_traffic(&run, realtime);
 	if (r == 0)

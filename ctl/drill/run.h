@@ -13,10 +13,11 @@
 
 struct run_options {
 	const struct scenario *scenario;
+	const struct scenario_objectives *objectives; /* or NULL */
 	struct room_options room;
 	uint32_t rate_hz;
 	uint32_t flow_count; /* fillers */
-	int observe_ms;	     /* from the fault to the judgement of TCP */
+	int observe_ms;	     /* from the last step to the judgement of TCP; 0: the scenario's own */
 	bool keep;	     /* leave everything standing until a signal comes */
 	bool quiet;	     /* no progress */
 };

@@ -18,6 +18,11 @@ static void spawn_child_namespaces(const struct spawn_options *options)
 		_exit(126);
 	if (options->mntns_fd >= 0 && setns(options->mntns_fd, CLONE_NEWNS) < 0)
 		_exit(126);
+	/* setns(2) moves the root to that of the whole namespace: who was started inside a chroot
+	 * (a build container, schroot) would see another file system from here on. */
+	if (options->root_fd >= 0 &&
+		(fchdir(options->root_fd) < 0 || chroot(".") < 0 || chdir("/") < 0))
+		_exit(126);
 }
 
 static _Noreturn void spawn_child(const struct spawn_options *options)

@@ -12,8 +12,9 @@ struct spawn_options {
 	int netns_fd;		 /* these three: -1 for the caller's own */
 	int mntns_fd;
 	int pidns_fd;
-	int input_fd;		/* standard input; -1: /dev/null */
-	int output_fd;		/* standard output and error; -1: the caller's */
+	int root_fd;   /* its root directory in mntns_fd, O_PATH; -1: that namespace's own */
+	int input_fd;  /* standard input; -1: /dev/null */
+	int output_fd; /* standard output and error; -1: the caller's */
 	bool scheduling_normal; /* reset real-time priority */
 };
 

@@ -336,7 +336,7 @@ void tap_stop(struct tap *tap)
 		tap->lost_count += stats.tp_drops;
 }
 
-const struct claim *tap_claims(const struct tap *tap, size_t *ret_count)
+struct claim *tap_claims(struct tap *tap, size_t *ret_count)
 {
 	*ret_count = tap->claim_count;
 	return tap->claims;

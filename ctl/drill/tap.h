@@ -38,7 +38,7 @@ int tap_start(struct tap **ret_tap, const struct tap_options *options);
 void tap_stop(struct tap *tap);
 
 /* After tap_stop; borrowed until tap_free. A claim's target is its segment. */
-const struct claim *tap_claims(const struct tap *tap, size_t *ret_count);
+struct claim *tap_claims(struct tap *tap, size_t *ret_count);
 const struct tap_forward *tap_forwards(const struct tap *tap, size_t *ret_count);
 
 /* tap_announced: when `node` first sent an unasked announcement (gratuitous ARP) for an address of

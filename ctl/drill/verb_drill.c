@@ -6,6 +6,7 @@
 #include "ctl/drill/run.h"
 #include "ctl/drill/sandbox.h"
 #include "ctl/drill/scenario.h"
+#include "ctl/drill/scenario_file.h"
 #include "ctl/drill/udp.h"
 #include "ctl/drill/verdict.h"
 
@@ -26,7 +27,6 @@
 #include <unistd.h>
 
 #define VERB_DRILL_RATE_HZ    1000
-#define VERB_DRILL_OBSERVE_MS 15000
 #define VERB_DRILL_REPEAT_MAX 1000
 #define VERB_DRILL_LINK_MBIT  1000
 #define VERB_DRILL_COULD_NOT  2 /* the exit status of a drill that could not run */
@@ -45,6 +45,7 @@ struct verb_drill {
 	const char *rate_text;
 	const char *link_text;
 	const char *observe_text;
+	const char *objectives_path;
 	bool keep;
 	bool run_hooks;
 	bool no_start;
@@ -54,6 +55,9 @@ struct verb_drill {
 	long link_mbit;
 	int64_t observe_ms;
 	struct args args;
+	struct scenario_file *own;	  /* the scenario file, or NULL */
+	struct scenario_file *objectives; /* --objectives, or NULL */
+	struct config *cfg;
 	char example[PATH_MAX];
 	char report_dir[PATH_MAX];
 };
@@ -88,7 +92,6 @@ static const char *verb_drill_bad_number(struct verb_drill *drill)
 	drill->repeat = 1;
 	drill->rate = VERB_DRILL_RATE_HZ;
 	drill->link_mbit = VERB_DRILL_LINK_MBIT;
-	drill->observe_ms = VERB_DRILL_OBSERVE_MS;
 	if (!verb_drill_number(drill->repeat_text, 1, VERB_DRILL_REPEAT_MAX, &drill->repeat))
 		return "--repeat wants 1 to 1000";
 	if (!verb_drill_number(drill->flows_text, 0, FLOWS_MAX, &drill->flows))
@@ -201,7 +204,9 @@ static json_t *verb_drill_load_result(
 static json_t *verb_drill_run_once(
 	const struct verb_drill *drill, const struct scenario *scenario, long round)
 {
+	const struct scenario_file *demands = drill->objectives ? drill->objectives : drill->own;
 	struct run_options options = {.scenario = scenario,
+		.objectives = demands ? &demands->objectives : NULL,
 		.rate_hz = (uint32_t)drill->rate,
 		.flow_count = (uint32_t)drill->flows,
 		.observe_ms = (int)drill->observe_ms,
@@ -215,43 +220,102 @@ static json_t *verb_drill_run_once(
 	if (status < 0)
 		return verdict_error(scenario->name, strerror(-status), report_dir);
 	options.room = verb_drill_room(drill, report_dir);
+	options.room.labconf.copy_rules = scenario->needs_rules;
+	options.room.labconf.max_flows = scenario->max_flows;
 	(void)fprintf(stderr, "%s, run %ld of %ld\n", scenario->name, round, drill->repeat);
 	status = sandbox_run(run_inside, &options);
 	return verb_drill_load_result(scenario, report_dir, status);
+}
+
+static void verb_drill_run_rounds(
+	const struct verb_drill *drill, const struct scenario *scenario, json_t *runs)
+{
+	for (long round = 1; round <= drill->repeat && !sandbox_stopped(); round++) {
+		json_t *run = verb_drill_run_once(drill, scenario, round);
+
+		if (!drill->args.json)
+			verdict_print(stdout, run);
+		(void)fflush(stdout);
+		(void)json_array_append_new(runs, run);
+	}
+}
+
+/* What does not fit this cluster is passed over in 'all', and an error when asked for by name. */
+static bool verb_drill_passed_over(
+	const struct verb_drill *drill, const struct scenario *scenario, json_t *runs, bool by_name)
+{
+	const char *why = scenario_unfit(scenario, drill->cfg);
+
+	if (!why)
+		return false;
+	if (by_name)
+		(void)json_array_append_new(
+			runs, verdict_error(scenario->name, why, drill->report_dir));
+	(void)fprintf(stderr, "%s: passed over: %s\n", scenario->name, why);
+	return true;
 }
 
 static json_t *verb_drill_run_all(const struct verb_drill *drill, const char *word)
 {
 	json_t *runs = json_array();
 
-	for (unsigned int i = 0; i < scenario_count(); i++) {
+	if (drill->own) {
+		if (!verb_drill_passed_over(drill, &drill->own->scenario, runs, true))
+			verb_drill_run_rounds(drill, &drill->own->scenario, runs);
+		return runs;
+	}
+	for (unsigned int i = 0; i < scenario_count() && !sandbox_stopped(); i++) {
 		const struct scenario *scenario = scenario_nth(i);
+		bool all = strcmp(word, "all") == 0;
 
-		if (strcmp(word, "all") != 0 && strcmp(word, scenario->name) != 0)
+		if (!all && strcmp(word, scenario->name) != 0)
 			continue;
-		for (long round = 1; round <= drill->repeat && !sandbox_stopped(); round++) {
-			json_t *run = verb_drill_run_once(drill, scenario, round);
-
-			if (!drill->args.json)
-				verdict_print(stdout, run);
-			(void)fflush(stdout);
-			(void)json_array_append_new(runs, run);
-		}
+		if (!verb_drill_passed_over(drill, scenario, runs, !all))
+			verb_drill_run_rounds(drill, scenario, runs);
 	}
 	return runs;
 }
 
 /* The config is judged here already, so that its errors are the command's and cost no sandbox. */
-static bool verb_drill_config_good(const struct verb_drill *drill)
+static bool verb_drill_config_good(struct verb_drill *drill)
 {
 	struct config_errors *errors = calloc(1, sizeof(*errors));
 	struct config *cfg = errors ? config_load(drill->config_path, NULL, errors) : NULL;
 
 	if (!cfg && errors)
 		config_errors_print(errors, stderr);
-	config_free(cfg);
+	drill->cfg = cfg;
 	free(errors);
 	return cfg != NULL;
+}
+
+static struct scenario_file *verb_drill_load_file(const char *path)
+{
+	struct scenario_file *file = calloc(1, sizeof(*file));
+	struct config_errors *errors = calloc(1, sizeof(*errors));
+	bool good = file && errors && scenario_file_load(path, file, errors);
+
+	if (!good && errors)
+		config_errors_print(errors, stderr);
+	free(errors);
+	if (!good) {
+		free(file);
+		file = NULL;
+	}
+	return file;
+}
+
+/* A word with a slash or an ending names a file. False: it, or --objectives, has errors. */
+static bool verb_drill_load_own(struct verb_drill *drill, const char *word)
+{
+	if (strchr(word, '/') || strchr(word, '.')) {
+		drill->own = verb_drill_load_file(word);
+		if (!drill->own)
+			return false;
+	}
+	if (drill->objectives_path)
+		drill->objectives = verb_drill_load_file(drill->objectives_path);
+	return !drill->objectives_path || drill->objectives;
 }
 
 static int verb_drill_run(struct verb_drill *drill, const struct args_spec *spec)
@@ -263,7 +327,15 @@ static int verb_drill_run(struct verb_drill *drill, const struct args_spec *spec
 
 	if (!word)
 		return args_fail(spec, &drill->args, "which scenario? 'carpool drill list' tells");
-	if (strcmp(word, "all") != 0 && !scenario_lookup(word))
+	if (!verb_drill_load_own(drill, word)) {
+		report_error(drill->args.json, "SCENARIO", "the scenario's file has errors");
+		return VERB_EXIT_USAGE;
+	}
+	if (drill->own && drill->own->scenario.step_count == 0)
+		return args_fail(spec, &drill->args, "%s has no steps:", word);
+	if (drill->own)
+		word = drill->own->name;
+	else if (strcmp(word, "all") != 0 && !scenario_lookup(word))
 		return args_fail(
 			spec, &drill->args, "no scenario '%s'; 'carpool drill list' tells", word);
 	if (!verb_drill_config_good(drill)) {
@@ -327,6 +399,19 @@ static int verb_drill_lab(struct verb_drill *drill, const struct args_spec *spec
 	return r < 0 ? VERB_DRILL_COULD_NOT : r;
 }
 
+static int verb_drill_dispatch(struct verb_drill *drill, const struct args_spec *spec)
+{
+	const char *word = drill->args.word_count > 0 ? drill->args.words[0] : "";
+
+	if (strcmp(word, "list") == 0)
+		return verb_drill_list(drill);
+	if (strcmp(word, "run") == 0)
+		return verb_drill_run(drill, spec);
+	if (strcmp(word, "lab") == 0)
+		return verb_drill_lab(drill, spec);
+	return args_fail(spec, &drill->args, "list, run or lab?");
+}
+
 int verb_drill(int argc, char **argv)
 {
 	struct verb_drill drill = {0};
@@ -342,8 +427,11 @@ int verb_drill(int argc, char **argv)
 		{"--rate", "HZ", "UDP probes a second (default 1000)", NULL, &drill.rate_text},
 		{"--link", "MBIT", "rate of the emulated links (default 1000; 0: no limit)", NULL,
 			&drill.link_text},
-		{"--observe", "TIME", "from the fault to the judgement (default 15s)", NULL,
+		{"--observe", "TIME",
+			"from the last step to the judgement (default: the scenario's own)", NULL,
 			&drill.observe_text},
+		{"--objectives", "FILE", "what to demand: YAML, objectives: { outage: 50ms, ... }",
+			NULL, &drill.objectives_path},
 		{"--client", "IF", "the interface of the client's side", NULL, &drill.client},
 		{"--server", "IF", "the interface of the server's side", NULL, &drill.server},
 		{"--keep", NULL, "leave the lab standing after the run", &drill.keep, NULL},
@@ -352,7 +440,7 @@ int verb_drill(int argc, char **argv)
 		{"--no-start", NULL, "lab: do not start the daemons", &drill.no_start, NULL},
 	};
 	const struct args_spec spec = {
-		.synopsis = "carpool drill list | run SCENARIO|all [--config FILE] | lab",
+		.synopsis = "carpool drill list | run SCENARIO|FILE|all [--config FILE] | lab",
 		.text = verb_drill_text,
 		.options = options,
 		.option_count = ARRAY_LEN(options),
@@ -367,11 +455,9 @@ int verb_drill(int argc, char **argv)
 	if (bad)
 		return args_fail(&spec, &drill.args, "%s", bad);
 	verb_drill_default_config(&drill);
-	if (drill.args.word_count > 0 && strcmp(drill.args.words[0], "list") == 0)
-		return verb_drill_list(&drill);
-	if (drill.args.word_count > 0 && strcmp(drill.args.words[0], "run") == 0)
-		return verb_drill_run(&drill, &spec);
-	if (drill.args.word_count > 0 && strcmp(drill.args.words[0], "lab") == 0)
-		return verb_drill_lab(&drill, &spec);
-	return args_fail(&spec, &drill.args, "list, run or lab?");
+	exit_status = verb_drill_dispatch(&drill, &spec);
+	config_free(drill.cfg);
+	free(drill.own);
+	free(drill.objectives);
+	return exit_status;
 }

@@ -39,21 +39,32 @@ static const char *verdict_node(const struct config *cfg, int node)
 	return node >= 0 ? cfg->nodes[node].name : "nobody";
 }
 
-/* The standby's master-down is that of the node which took over, or of the slowest one. */
+static bool verdict_demanded(int64_t objective)
+{
+	return objective >= 0;
+}
+
+/* That of the node which took over. */
+static int64_t verdict_master_down(const struct measure *measure, const struct config *cfg)
+{
+	const struct config_group *group = config_group_lookup(cfg, measure->group);
+	int node = measure->new_master >= 0 ? measure->new_master : 0;
+
+	return group ? config_master_down(cfg, group, &cfg->nodes[node]).us * TICK_NS_PER_US : 0;
+}
+
 static int64_t verdict_outage_bound(
 	const struct measure *measure, const struct config *cfg, int widen_ms)
 {
 	const struct scenario *scenario = measure->scenario;
 	int64_t bound = (scenario->outage_ms + widen_ms) * TICK_NS_PER_MS;
-	const struct config_group *group = config_group_lookup(cfg, measure->group);
 
 	if (scenario->bound == SCENARIO_BOUND_NONE)
 		return 0;
-	if (scenario->bound == SCENARIO_BOUND_MASTER_DOWN && group) {
-		int node = measure->new_master >= 0 ? measure->new_master : 0;
-
-		bound += config_master_down(cfg, group, &cfg->nodes[node]).us * TICK_NS_PER_US;
-	}
+	if (verdict_demanded(measure->objectives ? measure->objectives->outage_us : -1))
+		return measure->objectives->outage_us * TICK_NS_PER_US + widen_ms * TICK_NS_PER_MS;
+	if (scenario->bound == SCENARIO_BOUND_MASTER_DOWN)
+		bound += verdict_master_down(measure, cfg);
 	return bound;
 }
 
@@ -61,31 +72,51 @@ static void verdict_judge_outage(
 	const struct measure *measure, const struct config *cfg, int widen_ms, json_t *reasons)
 {
 	int64_t bound = verdict_outage_bound(measure, cfg, widen_ms);
+	int64_t loss_max = measure->objectives && measure->objectives->handover_loss > 0
+				   ? measure->objectives->handover_loss
+				   : 0;
 
 	if (!measure->udp.recovered)
 		verdict_add(reasons, "traffic did not come back");
-	else if (measure->scenario->bound == SCENARIO_BOUND_NONE && measure->udp.lost_count > 0)
-		verdict_add(reasons, "%zu probes lost, none may be", measure->udp.lost_count);
+	else if (measure->scenario->bound == SCENARIO_BOUND_NONE &&
+		 (int64_t)measure->udp.lost_count > loss_max)
+		verdict_add(reasons, "%zu probes lost, objective %lld", measure->udp.lost_count,
+			(long long)loss_max);
 	else if (measure->scenario->bound != SCENARIO_BOUND_NONE && measure->udp.stamp_ns > bound)
 		verdict_add(reasons, "outage of %.1f ms, objective %.1f ms",
 			tick_ms(measure->udp.stamp_ns), tick_ms(bound));
+}
+
+static int64_t verdict_dual_bound(
+	const struct measure *measure, const struct config *cfg, int widen_ms)
+{
+	const struct scenario *scenario = measure->scenario;
+	int64_t bound = (scenario->dual_ms + (scenario->dual_ms ? widen_ms : 0)) * TICK_NS_PER_MS;
+
+	if (scenario->dual_master_down)
+		return bound + verdict_master_down(measure, cfg);
+	if (!scenario->dual_own &&
+		verdict_demanded(measure->objectives ? measure->objectives->dual_us : -1))
+		return measure->objectives->dual_us * TICK_NS_PER_US;
+	return bound;
 }
 
 static void verdict_judge_master(
 	const struct measure *measure, const struct config *cfg, int widen_ms, json_t *reasons)
 {
 	const struct scenario *scenario = measure->scenario;
-	int64_t dual_bound =
-		(scenario->dual_ms + (scenario->dual_ms ? widen_ms : 0)) * TICK_NS_PER_MS;
+	int64_t dual_bound = verdict_dual_bound(measure, cfg, widen_ms);
 	int64_t settled_at = measure->old_silent_at > measure->new_answers_at
 				     ? measure->old_silent_at
 				     : measure->new_answers_at;
 
 	if (measure->new_master < 0)
 		verdict_add(reasons, "there is not exactly one master at the end");
-	else if (scenario->master_moves && measure->new_master == measure->old_master)
+	else if (scenario->master == SCENARIO_MASTER_MOVES &&
+		 measure->new_master == measure->old_master)
 		verdict_add(reasons, "%s is still master", verdict_node(cfg, measure->old_master));
-	else if (!scenario->master_moves && measure->new_master != measure->old_master)
+	else if (scenario->master == SCENARIO_MASTER_STAYS &&
+		 measure->new_master != measure->old_master)
 		verdict_add(reasons, "the master moved from %s to %s",
 			verdict_node(cfg, measure->old_master),
 			verdict_node(cfg, measure->new_master));
@@ -101,9 +132,42 @@ static void verdict_judge_master(
 			tick_ms(settled_at - measure->fault_at), scenario->takeover_ms);
 }
 
+static void verdict_judge_rest(const struct measure *measure, json_t *reasons)
+{
+	const struct scenario *scenario = measure->scenario;
+
+	if (scenario->moves_max > 0 && measure->promotion_count > (unsigned int)scenario->moves_max)
+		verdict_add(reasons, "the mastership moved %u times, objective %d",
+			measure->promotion_count, scenario->moves_max);
+	if (scenario->ready_ms > 0 && measure->ready_again_at == 0)
+		verdict_add(reasons, "not every node is ready again %d s after the last step: %s",
+			scenario->ready_ms / 1000, measure->not_ready);
+	if (scenario->alarm && measure->alarm_at == 0)
+		verdict_add(reasons, "nobody raised the alarm %s", scenario->alarm);
+	if (measure->complaints)
+		(void)json_array_extend(reasons, measure->complaints);
+}
+
+/* So many percent of the connections and flows, rounded up: 100 is every one. */
+static unsigned int verdict_survivors_wanted(const struct measure *measure, unsigned int count)
+{
+	int percent = 100;
+
+	if (measure->objectives && measure->objectives->survival_percent >= 0)
+		percent = measure->objectives->survival_percent;
+	return (unsigned int)(((uint64_t)count * (unsigned int)percent + 99) / 100);
+}
+
 static void verdict_judge_flows(
 	const struct measure *measure, const struct probes *probes, json_t *reasons)
 {
+	unsigned int survived = 0;
+
+	for (unsigned int i = 0; i < probes->tcp_count; i++)
+		survived += probes->tcp_results[i].survived;
+	if (survived >= verdict_survivors_wanted(measure, probes->tcp_count) &&
+		measure->flows_survived >= verdict_survivors_wanted(measure, measure->flows_before))
+		return;
 	for (unsigned int i = 0; i < probes->tcp_count; i++)
 		if (!probes->tcp_results[i].survived)
 			verdict_add(reasons, "TCP %s: %s",
@@ -200,6 +264,28 @@ static json_t *verdict_document(const struct measure *measure, const struct prob
 		"reason", reason, "report", report);
 }
 
+/* What happened when, and what was drilled: enough to compare two reports of different days. */
+static void verdict_add_evidence(
+	json_t *run, const struct measure *measure, const struct config *cfg)
+{
+	char hash[2 * CRYPTO_HASH_BYTES + 1];
+
+	for (unsigned int i = 0; i < CRYPTO_HASH_BYTES; i++)
+		(void)snprintf(hash + 2 * (size_t)i, 3, "%02x", cfg->fingerprint[i]);
+	(void)json_object_set_new(run, "ready_again_ms",
+		measure->ready_again_at
+			? verdict_ms(measure->ready_again_at - measure->fault_done_at)
+			: json_null());
+	(void)json_object_set_new(
+		run, "promotions", json_integer((json_int_t)measure->promotion_count));
+	(void)json_object_set_new(
+		run, "alarms", measure->alarms ? json_incref(measure->alarms) : json_array());
+	(void)json_object_set_new(
+		run, "timeline", measure->timeline ? json_incref(measure->timeline) : json_array());
+	(void)json_object_set_new(run, "cluster", json_string(cfg->cluster));
+	(void)json_object_set_new(run, "config_fingerprint", json_string(hash));
+}
+
 /* Our sender runs at real-time priority and does nothing: when it is late, so was everybody. */
 static int verdict_pause_ms(const struct measure *measure)
 {
@@ -218,10 +304,12 @@ json_t *verdict_judge(const struct measure *measure, const struct probes *probes
 	verdict_judge_outage(measure, cfg, allowed_ms, reasons);
 	verdict_judge_master(measure, cfg, allowed_ms, reasons);
 	verdict_judge_flows(measure, probes, reasons);
+	verdict_judge_rest(measure, reasons);
 	if (json_array_size(reasons) > 0)
 		(void)json_object_set_new(run, "verdict", json_string("fail"));
 	(void)json_object_set_new(run, "reasons", reasons);
 	(void)json_object_set_new(run, "notes", verdict_notes(measure, widen_ms));
+	verdict_add_evidence(run, measure, cfg);
 	return run;
 }
 

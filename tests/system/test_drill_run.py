@@ -84,6 +84,26 @@ class Run(unittest.TestCase):
         self.assertEqual(run["tcp"]["survived"], 0)
         self.assertTrue(any("TCP" in reason for reason in run["reasons"]), run["reasons"])
 
+    def test_own_scenario_that_fails(self):
+        """Steps of one's own; nobody moves when the sync link dies, so a drill that expects it must fail, and say why."""
+        path = os.path.join(self.folder, "mine.yaml")
+        with open(path, "w", encoding="ascii") as out:
+            out.write("expect: { master: moves, alarm: NO_SUCH_ALARM }\n"
+                      "steps:\n"
+                      "  - { at: 0s, do: link-down, node: fw2, interface: sync0 }\n"
+                      "  - { at: 1s, do: link-up, node: fw2, interface: sync0 }\n")
+        run = self.run_one(path)
+        self.assertEqual(run["scenario"], "mine")
+        self.assertEqual(run["verdict"], "fail", run)
+        self.assertTrue(any("still master" in reason for reason in run["reasons"]), run["reasons"])
+        self.assertTrue(any("NO_SUCH_ALARM" in reason for reason in run["reasons"]), run["reasons"])
+        self.assertEqual([item["what"] for item in run["timeline"] if "link" in item["what"]], ["link-down", "link-up"])
+        with open(path, "a", encoding="ascii") as out:
+            out.write("  - { at: 0s, do: explode }\n")
+        status, _, err = self.drill("run", path, "--config", self.config)
+        self.assertEqual(status, 2)
+        self.assertIn("mine.yaml:5:", err)
+
     def test_words(self):
         self.assertEqual(self.drill("run", "no-such-thing")[0], 2)
         self.assertEqual(self.drill("run", "power-loss", "--rate", "0", "--config", self.config)[0], 2)
