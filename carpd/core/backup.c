@@ -72,6 +72,8 @@ static void backup_take_over(
 			"dead, take over");
 		facts[count++] = (struct election_fact){"silent_us", silent.us};
 		facts[count++] = (struct election_fact){"master_down_us", down.us};
+	} else if (reason == REASON_MASTER_DEAD) {
+		count = (uint8_t)(count + carp2_core_tell_dead(e, group, facts + count));
 	}
 	backup_judge_unproven(e, group);
 	group_promote(e, group, reason, 0, false, facts, count);

@@ -249,6 +249,23 @@ mono_t carp2_core_wait(const struct election *e, uint8_t group, mono_t at, enum 
 	return dead_at;
 }
 
+uint8_t carp2_core_tell_dead(
+	const struct election *e, uint8_t group, struct election_fact facts[static 2])
+{
+	const struct model_carp2 *c = &e->groups[group].carp2;
+	dur_t silent = mono_diff(e->now, c->heard_at), down = carp2_core_patience(e, group);
+
+	if (!e->config.carp2 || !c->known || c->bowed_out)
+		return 0;
+	trace_line(e, group,
+		TRACE_TEXT("%s silent for %s, master-down %s", carp2_core_name(e, group),
+			TRACE_MS(silent), TRACE_MS(down)),
+		"dead, take over");
+	facts[0] = (struct election_fact){"silent_us", silent.us};
+	facts[1] = (struct election_fact){"master_down_us", down.us};
+	return 2;
+}
+
 uint8_t carp2_core_place(const struct election *e, uint8_t group)
 {
 	return e->config.carp2 && e->groups[group].carp2.yielded;

@@ -38,6 +38,11 @@ bool carp2_core_alive(const struct election *e, uint8_t group);
 /* carp2_core_wait: until when such a master stands in the way of a takeover, and why it ends. */
 mono_t carp2_core_wait(const struct election *e, uint8_t group, mono_t at, enum reason *ret_reason);
 
+/* carp2_core_tell_dead: the facts of a takeover from a master that only CARPv2 told of; returns how
+ * many there are. */
+uint8_t carp2_core_tell_dead(
+	const struct election *e, uint8_t group, struct election_fact facts[static 2]);
+
 /* carp2_core_place: one stagger more for the loser of a tie: the other goes first again. */
 uint8_t carp2_core_place(const struct election *e, uint8_t group);
 

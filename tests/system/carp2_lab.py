@@ -1,4 +1,4 @@
-"""One Ethernet segment with carpool nodes and real ucarps on it: what test_carp2_ucarp.py and the long run stand on.
+"""One Ethernet segment with carpool nodes and real ucarps on it: what test_carp2.py and the long run stand on.
 
       br0 (namespace "lan")
        |         |         |
@@ -10,6 +10,7 @@ The virtual address is 10.1.0.254 everywhere, vhid 42, passphrase "love". A ucar
 manual has it. Needs root and, for ucarp, the program: skip() ends with 77 where something is missing.
 """
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ import threading
 import time
 
 import pair
-from pair import inside, need_root, skip, wait
+from pair import inside, need_root, skip
 
 VIP = "10.1.0.254"
 PASSPHRASE = "love"
@@ -50,6 +51,18 @@ exec ip addr {verb} {vip}/32 dev "$1"
 """
 
 
+def wait(condition, seconds, what):
+    """As pair.wait, ten times a second: ucarp counts in seconds, and every look costs some processes."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
+        time.sleep(0.1)
+
+
 class Ucarp:
     """One ucarp in its own namespace."""
 
@@ -60,7 +73,7 @@ class Ucarp:
         self.address = f"10.1.0.{10 + number}"
         self.process = None
 
-    def start(self, skew, *options, base=1):
+    def start(self, skew, *options, base=1, address=VIP):
         for verb in ("add", "del"):
             path = f"{self.lab.dir}/{verb}.sh"
             if not os.path.exists(path):
@@ -70,7 +83,7 @@ class Ucarp:
         with open(f"{self.lab.dir}/{self.name}.log", "a") as log:
             self.process = subprocess.Popen(
                 ["ip", "netns", "exec", self.namespace, "ucarp", "-i", "lan0", "-s", self.address, "-v", str(VHID),
-                 "-p", PASSPHRASE, "-a", VIP, "-b", str(base), "-k", str(skew), "-u", f"{self.lab.dir}/add.sh",
+                 "-p", PASSPHRASE, "-a", address, "-b", str(base), "-k", str(skew), "-u", f"{self.lab.dir}/add.sh",
                  "-d", f"{self.lab.dir}/del.sh", *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 preexec_fn=lambda: pair.LIBC.prctl(1, signal.SIGKILL))
@@ -88,6 +101,11 @@ class Ucarp:
         links = json.loads(subprocess.run(["ip", "-n", self.namespace, "-j", "addr", "show", "dev", "lan0"],
                                           capture_output=True, text=True).stdout or "[]")
         return any(entry.get("local") == VIP for link in links for entry in link.get("addr_info", []))
+
+    def switches(self):
+        """The states that it has switched to, in order."""
+        return [line.split("Switching to state:")[1].strip() for line in self.log().splitlines()
+                if "Switching to state:" in line]
 
     def log(self):
         with contextlib.suppress(FileNotFoundError), open(f"{self.lab.dir}/{self.name}.log") as file:
@@ -111,11 +129,16 @@ class Firewall(pair.Node):
 
 
 class Carp2Lab:
+    """Several may be open at the same time, in threads."""
+
+    count, lock = itertools.count(), threading.Lock()
+
     def __init__(self, ucarps=1, election="", advbase="1s", skews=(100, 200)):
-        need_root()
+        with self.lock:
+            need_root()
         if ucarps and not shutil.which("ucarp"):
             skip("ucarp is not installed")
-        self.prefix = f"carp2-{os.getpid()}-"
+        self.prefix = f"carp2-{os.getpid()}-{next(self.count)}-"
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.folder = tempfile.TemporaryDirectory(prefix="carp2-", dir=memory)
         self.dir = self.folder.name
@@ -168,6 +191,15 @@ class Carp2Lab:
     def cut(self, host, up=False):
         """The switch's port of that host: its carrier is gone, too."""
         self.ip(f"link set {host.name} {'up' if up else 'down'}", self.lan)
+
+    def block(self, *hosts):
+        """They no longer hear each other, and their carriers live on; unblock() ends it."""
+        for host in hosts:
+            subprocess.run(["bridge", "-n", self.lan, "link", "set", "dev", host.name, "isolated", "on"], check=True)
+
+    def unblock(self):
+        for host in [*self.firewalls, *self.ucarps]:
+            subprocess.run(["bridge", "-n", self.lan, "link", "set", "dev", host.name, "isolated", "off"], check=True)
 
     def holders(self):
         return [host.name for host in [*self.firewalls, *self.ucarps] if host.has_vip()]

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""A carpool node and a real ucarp on one segment for ten minutes, in both roles at the same time: nobody moves.
+
+    ./dev bench carp2 [SECONDS]
+
+Needs root, ucarp, and almost no processor. Prints one line a role and ends with 0 when neither flapped.
+"""
+import json
+import os
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+from carp2_lab import Carp2Lab, Tap  # noqa: E402
+
+
+def watch(role, seconds, results):
+    with Carp2Lab(skews=(10, 20), election="preempt: true, startup_hold: 4s") as lab, Tap(lab) as tap:
+        ucarp, fw1 = lab.ucarps[0], lab.fw1
+        if role == "carpool is master":
+            fw1.start("carpd")
+            lab.wait_holder(fw1, 60, "start")
+            ucarp.start(100, "-P")
+            time.sleep(5)
+            wanted = ["fw1"]
+        else:
+            ucarp.start(0, "-P")
+            lab.wait_holder(ucarp, 60, "start")
+            fw1.start("carpd")
+            time.sleep(8)
+            wanted = [ucarp.name]
+        before = len(fw1.json("history")["transitions"]), ucarp.switches(), len(tap.frames)
+        until, bad = time.monotonic() + seconds, 0
+        while time.monotonic() < until:
+            bad += lab.holders() != wanted
+            time.sleep(0.5)
+        after = len(fw1.json("history")["transitions"]), ucarp.switches()
+        results[role] = bad == 0 and before[:2] == after
+        print(json.dumps({"role": role, "seconds": seconds, "adverts": len(tap.frames) - before[2],
+                          "transitions": after[0] - before[0], "ucarp_switches": len(after[1]) - len(before[1]),
+                          "looks_with_another_holder": bad, "drops": fw1.drops(), "ok": results[role]}), flush=True)
+
+
+def main():
+    seconds, results = float(sys.argv[1]) if len(sys.argv) > 1 else 600, {}
+    threads = [threading.Thread(target=watch, args=(role, seconds, results))
+               for role in ("carpool is master", "ucarp is master")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return 0 if results == {"carpool is master": True, "ucarp is master": True} else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
