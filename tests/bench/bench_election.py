@@ -13,10 +13,12 @@ carpool is carpd alone, as keepalived is alone; --full adds syncd and a ruleset 
 keepalived: advert_int from 10 ms on, its lowest. --confirm on: rapid confirmation, from advbase 5 ms on.
 --cpu SECONDS: at advbase 10 ms, what the processes of either node take while nothing happens. 0: not.
 Spontaneous: a transition that nobody has caused, seen from the moment that all is well to the cut, or while the
-processor time was measured. Late: runs in which our own sender stalled for longer than an interval (or 2 ms).
+processor time was measured; such a run's outage does not count. A real-time witness (witness.c) looks on: those that
+overlap a stall of the machine longer than what the series tolerates are told apart ("stalled"). Late: runs in which our
+own sender stalled for longer than an interval (or 2 ms) between cut and recovery: their outage may be the machine's.
 
 --json writes every single outage; with --add those of an earlier file go into the table, too, so that a long series can
-be made in pieces. Exit 1 when something spontaneous happened.
+be made in pieces. Exit 1 when carpool moved without a stall to explain it, or a run failed.
 """
 import argparse
 import json
@@ -30,7 +32,6 @@ import twin
 
 KEEPALIVED_MIN_MS = 10
 CONFIRM_MIN_MS = 5
-CONFIRM = "{ questions: 5, spacing: 1ms }"
 CPU_ADVBASE_MS = 10
 
 
@@ -69,7 +70,7 @@ def all_series(options):
 def make(lab, series):
     if series["software"] == "keepalived":
         return twin.Keepalived(lab, series["advbase_ms"], series["skew"])
-    return twin.Carpool(lab, series["advbase_ms"], series["skew"], CONFIRM if series["confirm"] == "on" else "off",
+    return twin.Carpool(lab, series["advbase_ms"], series["skew"], twin.CONFIRM if series["confirm"] == "on" else "off",
                         full=series["full"])
 
 
@@ -137,12 +138,25 @@ def key(series):
     return (series["advbase_ms"], series["software"], series["skew"], series["confirm"], series["full"])
 
 
+def tolerance(series):
+    """keepalived has no rapid confirmation: two adverts of three may be late."""
+    return twin.tolerance_ms(series["advbase_ms"], series["confirm"] or "off")
+
+
+def explain(series, moves, stalls):
+    """Each move with the stall that explains it, or None; keepalived's have no time of their own, so none has."""
+    reach = (twin.DEAD_FACTOR + 2) * series["advbase_ms"] / 1000
+    return [{"at": at, "what": what, "stall": twin.explain(at, reach, stalls, tolerance(series))} for at, what in moves]
+
+
 def summary(series, results):
     good = [result for result in results if "error" not in result]
-    outages = [result["outage_ms"] for result in good]
+    moves = [move for result in good for move in result["spontaneous"]]
+    outages = [result["outage_ms"] for result in good if not result["spontaneous"]]
     limit = max(2.0, series["advbase_ms"])
-    line = {**series, "runs": len(good), "failed": len(results) - len(good),
-            "spontaneous": sum(len(result["spontaneous"]) for result in good),
+    line = {**series, "runs": len(outages), "failed": len(results) - len(good),
+            "spontaneous": sum(move["stall"] is None for move in moves),
+            "stalled": sum(move["stall"] is not None for move in moves),
             "late": sum(result["late_ms"] > limit for result in good)}
     if outages:
         line.update(median_ms=round(statistics.median(outages), 2), p99_ms=round(rank(outages, 99), 2),
@@ -150,15 +164,17 @@ def summary(series, results):
     return line
 
 
+HEAD = "%-10s %7s %5s %-7s %4s %8s %8s %8s %8s  %9s %11s %7s %4s %6s"
+
+
 def print_table(document):
-    print("%-10s %7s %5s %-7s %4s %8s %8s %8s %8s  %9s %11s %4s %6s" % (
-        "software", "advbase", "skew", "confirm", "runs", "median", "p99", "min", "max", "3*advbase", "spontaneous", "late",
-        "failed"))
+    print(HEAD % ("software", "advbase", "skew", "confirm", "runs", "median", "p99", "min", "max", "3*advbase", "spontaneous",
+                  "stalled", "late", "failed"))
     for line in document["summary"]:
-        figures = ["%8.1f" % line[name] if name in line else "%8s" % "-" for name in ("median_ms", "p99_ms", "min_ms", "max_ms")]
-        print("%-10s %5gms %5d %-7s %4d %s  %7gms %11d %4d %6d" % (
-            line["software"] + ("+" if line["full"] else ""), line["advbase_ms"], line["skew"], line["confirm"] or "-",
-            line["runs"], " ".join(figures), 3 * line["advbase_ms"], line["spontaneous"], line["late"], line["failed"]))
+        figures = ["%.1f" % line[name] if name in line else "-" for name in ("median_ms", "p99_ms", "min_ms", "max_ms")]
+        print(HEAD % (line["software"] + ("+" if line["full"] else ""), "%gms" % line["advbase_ms"], line["skew"],
+                      line["confirm"] or "-", line["runs"], *figures, "%gms" % (3 * line["advbase_ms"]), line["spontaneous"],
+                      line["stalled"], line["late"], line["failed"]))
     if document["cpu"]:
         print("\nprocessor time, percent of one core      master  standby")
     for line in document["cpu"]:
@@ -174,32 +190,50 @@ def earlier(options):
     return {"series": [], "cpu": []}
 
 
+def measure(options, document):
+    """All blocks of all series in turns, then the processor time; into the document."""
+    collected = {key(entry): entry for entry in document["series"]}
+    fresh, cpu = [], []
+    with twin.Lab() as lab:
+        witness = twin.Witness(86400)
+        for number in range(-(-options.runs // options.block)):
+            count = min(options.block, options.runs - number * options.block)
+            for series in all_series(options):
+                results = one_block(lab, series, count, options.rate)
+                collected.setdefault(key(series), {**series, "results": []})["results"] += results
+                fresh += [(series, result) for result in results if "error" not in result]
+        if options.cpu > 0:
+            for series in all_series(argparse.Namespace(**{**vars(options), "advbase": [CPU_ADVBASE_MS], "skew": [100]})):
+                cpu.append(measure_cpu(lab, series, options.cpu))
+        stalls, worst = witness.stop()
+    for series, result in fresh + [(line, line) for line in cpu]:
+        result["spontaneous"] = explain(series, result["spontaneous"], stalls)
+    document["series"] = [collected[name] for name in sorted(collected)]
+    document["cpu"] += cpu
+    document.setdefault("witness", []).append({**worst, "stalls": len(stalls)})
+    document["summary"] = [summary({k: v for k, v in entry.items() if k != "results"}, entry["results"])
+                           for entry in document["series"]]
+
+
 def main():
     options = arguments()
     document = earlier(options)
-    collected = {key(entry): entry for entry in document["series"]}
-    rounds = -(-options.runs // options.block)
-    with twin.Lab() as lab:
-        for number in range(rounds):
-            count = min(options.block, options.runs - number * options.block)
-            for series in all_series(options):
-                entry = collected.setdefault(key(series), {**series, "results": []})
-                entry["results"] += one_block(lab, series, count, options.rate)
-        if options.cpu > 0:
-            for series in all_series(argparse.Namespace(**{**vars(options), "advbase": [CPU_ADVBASE_MS], "skew": [100]})):
-                document["cpu"].append(measure_cpu(lab, series, options.cpu))
-    document["series"] = [collected[name] for name in sorted(collected)]
-    document["summary"] = [summary({k: v for k, v in entry.items() if k != "results"}, entry["results"])
-                           for entry in document["series"]]
+    measure(options, document)
     print_table(document)
+    for entry in document["witness"]:
+        print("witness: worst wake-up per processor %s ms, %d stalls over %g ms" % (
+            entry["worst_ms"], entry["stalls"], twin.STALL_MIN_US / 1000))
     if options.json:
         with open(options.json, "w") as file:
             json.dump(document, file, indent=1)
-    moved = [move for entry in document["series"] for result in entry["results"] for move in result.get("spontaneous", [])]
-    moved += [move for line in document["cpu"] for move in line["spontaneous"]]
-    for move in moved:
-        print("spontaneous:", move)
-    return 1 if moved or any(line["failed"] for line in document["summary"]) else 0
+    wrong = 0
+    results = [(entry, result) for entry in document["series"] for result in entry["results"] if "error" not in result]
+    for series, result in results + [(line, line) for line in document["cpu"]]:
+        for move in result["spontaneous"]:
+            print("%s advbase %gms confirm %s: %s: %s" % (series["software"], series["advbase_ms"], series["confirm"] or "-",
+                                                         move["what"], move["stall"] or "no stall of this machine"))
+            wrong += series["software"] == "carpool" and move["stall"] is None
+    return 1 if wrong or any(line["failed"] for line in document["summary"]) else 0
 
 
 if __name__ == "__main__":

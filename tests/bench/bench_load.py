@@ -32,19 +32,9 @@ import twin
 
 RULES_COUNT = 20000
 LINKS_COUNT = 500
-STALL_MIN_US = 2000
 LIST_MAX = 12
 SO_TIMESTAMPNS = 35
 ETH_P_IP = 0x0800
-DEAD_FACTOR = 3
-CONFIRM = "{ questions: 5, spacing: 1ms }"
-CONFIRM_MS = 5.0
-
-
-def tolerance_ms(advbase_ms, confirm):
-    """How long a master may be stalled without any harm: without rapid confirmation all adverts but the first that a
-    master-down time holds; with it, the questions' time and the margin before them (doc/decisions/0014)."""
-    return advbase_ms * (DEAD_FACTOR - 1) if confirm == "off" else CONFIRM_MS + min(2, advbase_ms / 4)
 
 
 class Adverts:
@@ -112,17 +102,6 @@ class inside:
         os.close(self.home)
 
 
-class Witness:
-    def __init__(self, seconds):
-        self.process = subprocess.Popen([twin.BUILD + "/tests/bench/witness", str(STALL_MIN_US), str(int(seconds) + 60)],
-                                        stdout=subprocess.PIPE, text=True, preexec_fn=twin.die_with_parent)
-
-    def stop(self):
-        self.process.terminate()
-        lines = [json.loads(line) for line in self.process.communicate()[0].splitlines()]
-        return lines[:-1], lines[-1]
-
-
 def loops(seconds):
     """Twice as many as processors; each ends by itself, whatever becomes of us."""
     return [subprocess.Popen(["timeout", "-s", "KILL", str(seconds + 60), "sh", "-c", "while :; do :; done"],
@@ -168,14 +147,6 @@ def count_lines(path):
     return open(path).read().count("\n") if os.path.exists(path) else 0
 
 
-def explain(at, reach, stalls, tolerance):
-    """The stall longer than the tolerance that overlaps the time `reach` before `at`, or None."""
-    for stall in stalls:
-        if stall["ms"] > tolerance and stall["at"] <= at + 0.005 and stall["at"] + stall["ms"] / 1000 >= at - reach:
-            return stall
-    return None
-
-
 def late_adverts(adverts, interval, moves):
     """Gaps of two intervals and more while fw1 was master from their beginning to their end, one entry for all paths."""
     first_move = min((at for at, _ in moves), default=float("inf"))
@@ -192,18 +163,18 @@ def late_adverts(adverts, interval, moves):
 
 def judge(part, moves, adverts, stalls, worst, options):
     """What happened, sorted into explained and not."""
-    limit = tolerance_ms(options.advbase, options.confirm)
+    limit = twin.tolerance_ms(options.advbase, options.confirm)
     interval = options.advbase / 1000
     found = {"part": part, "tolerance_ms": limit, "witness": worst, "stalls": len(stalls),
              "stalls_over_tolerance": [stall for stall in stalls if stall["ms"] > limit],
              "paths": {link: {"adverts": path["arrivals"], "longest_gap_ms": path["max_ms"],
                               "over_1.5_intervals": len(path["late"])} for link, path in adverts.paths.items()}}
-    found["moves"] = [{"at": at, "what": text, "stall": explain(at, (DEAD_FACTOR + 2) * interval, stalls, limit)}
+    found["moves"] = [{"at": at, "what": text, "stall": twin.explain(at, (twin.DEAD_FACTOR + 2) * interval, stalls, limit)}
                       for at, text in moves]
     found["missed"] = late_adverts(adverts, interval, moves)
     for entry in found["missed"]:
         # It was due an interval after the last one; what held it up is at most an interval shorter than the gap.
-        entry["stall"] = explain(entry["at"] + entry["gap_ms"] / 1000, entry["gap_ms"] / 1000, stalls,
+        entry["stall"] = twin.explain(entry["at"] + entry["gap_ms"] / 1000, entry["gap_ms"] / 1000, stalls,
                                  (entry["gap_ms"] - options.advbase) / 2)
     # A move begets others (the way back): the first of them is the one to be explained.
     found["unexplained"] = sum(entry["stall"] is None for entry in found["missed"] + found["moves"][:1])
@@ -213,7 +184,7 @@ def judge(part, moves, adverts, stalls, worst, options):
 def run_part(lab, pair, part, options):
     seconds = options.seconds if part == "cpu" else max(10, options.seconds // 10)
     pair.home()
-    witness = Witness(seconds)
+    witness = twin.Witness(seconds)
     adverts = Adverts(lab, options.advbase)
     since = time.time()
     load = loops(seconds) if part == "cpu" else churn(lab, seconds, options)
@@ -242,7 +213,7 @@ def say(found):
             print("  %-24s %d" % (name.replace("_", " "), found[name]))
     print("  witness: worst wake-up per processor %s ms%s; %d stalls over %g ms, %d over the tolerance" % (
         found["witness"]["worst_ms"], "" if found["witness"]["realtime"] else " (NOT real-time)", found["stalls"],
-        STALL_MIN_US / 1000, len(found["stalls_over_tolerance"])))
+        twin.STALL_MIN_US / 1000, len(found["stalls_over_tolerance"])))
     for link, path in found["paths"].items():
         print("  adverts on %-6s %7d, longest gap %6.2f ms, %d gaps over 1.5 intervals" % (
             link, path["adverts"], path["longest_gap_ms"], path["over_1.5_intervals"]))
@@ -268,7 +239,7 @@ def main():
     options = parser.parse_args()
     document = []
     with twin.Lab() as lab:
-        pair = twin.Carpool(lab, options.advbase, 100, CONFIRM if options.confirm == "on" else "off")
+        pair = twin.Carpool(lab, options.advbase, 100, twin.CONFIRM if options.confirm == "on" else "off")
         try:
             for node in twin.NODES:
                 pair.start(node)

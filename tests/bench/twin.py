@@ -28,6 +28,10 @@ NODES = ("fw1", "fw2")
 SEGMENTS = ("lan", "wan", "sync")
 VIPS = {"lan0": "10.1.0.254/24", "wan0": "10.2.0.254/24"}
 TARGET = "10.2.0.100"
+STALL_MIN_US = 2000
+DEAD_FACTOR = 3
+CONFIRM = "{ questions: 5, spacing: 1ms }"
+CONFIRM_MS = 5.0
 
 
 class BenchError(RuntimeError):
@@ -209,6 +213,7 @@ nodes:
 election:
   advbase: %(advbase)s
   preempt: false
+  startup_hold: %(hold)dms
 %(confirm)s
 groups:
   edge:
@@ -230,7 +235,8 @@ class Carpool:
         rest = "    rules: { master: edge.nft }\nsync: {}\n" if full else ""
         with open(folder + "/cluster.yaml", "w") as out:
             out.write(CARPOOL % {"skew": skew, "advbase": "%gms" % advbase_ms, "rest": rest,
-                                 "confirm": "  confirm: %s" % confirm})
+                                 "confirm": "  confirm: %s" % confirm,
+                                 "hold": max(50, 5 * advbase_ms)})
         with open(folder + "/edge.nft", "w") as out:
             out.write(RULES)
         if not os.path.exists(folder + "/edge.key"):
@@ -317,6 +323,7 @@ KEEPALIVED = """global_defs {
 	router_id %(node)s
 	vrrp_version 3
 	vrrp_rt_priority 50
+	vrrp_rlimit_rttime 2000000
 	vrrp_no_swap
 }
 vrrp_sync_group edge {
@@ -338,7 +345,7 @@ INSTANCE = """vrrp_instance %(name)s {
 
 class Keepalived:
     """Debian's keepalived, VRRPv3: a sync group of one instance a side, as its manual advises for firewalls, with real
-    time and locked memory as carpd has them. The standby's priority is 254 - skew: the same skew of its master-down time
+    time and locked memory as carpd has them (and no limit of it: with the default of 10 ms it kills itself here). The standby's priority is 254 - skew: the same skew of its master-down time
     in parts of an interval as CARP's advskew."""
 
     def __init__(self, lab, advbase_ms, skew=100):
@@ -397,3 +404,30 @@ class Keepalived:
     def stop(self):
         for node in NODES:
             self.power_off(node)
+
+
+def tolerance_ms(advbase_ms, confirm):
+    """How long a master may be stalled without any harm: without rapid confirmation all adverts but the first that a
+    master-down time holds; with it, the questions' time and the margin before them (doc/decisions/0014)."""
+    return advbase_ms * (DEAD_FACTOR - 1) if confirm == "off" else CONFIRM_MS + min(2, advbase_ms / 4)
+
+
+class Witness:
+    """The machine's own stalls (witness.c), until stop(): they, and the worst of every processor."""
+
+    def __init__(self, seconds):
+        self.process = subprocess.Popen([BUILD + "/tests/bench/witness", str(STALL_MIN_US), str(int(seconds) + 60)],
+                                        stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
+
+    def stop(self):
+        self.process.terminate()
+        lines = [json.loads(line) for line in self.process.communicate()[0].splitlines()]
+        return lines[:-1], lines[-1]
+
+
+def explain(at, reach, stalls, tolerance):
+    """The stall longer than the tolerance that overlaps the time `reach` before `at`, or None."""
+    for stall in stalls:
+        if stall["ms"] > tolerance and stall["at"] <= at + 0.005 and stall["at"] + stall["ms"] / 1000 >= at - reach:
+            return stall
+    return None
