@@ -136,6 +136,7 @@ static void on_renew(void *context)
 			node_renew(group);
 	}
 	node_rules_watch(node);
+	clash_compare(node);
 	alarms_expire(node);
 	evloop_timer_set(&node->renew_timer, mono_add(clock_now(), dur_ms(CARPD_ADDRESS_RENEW_MS)));
 }

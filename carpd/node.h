@@ -10,8 +10,8 @@
  *   node_start.c   the first seconds: locks, sweep, rules
  *   node_carp2.c   CARPv2 on the groups' interfaces: keys, packets in and out, the guard's bow-out
  *   health.c       an interface's own test          liberal.c  TCP liberality of an overlap
- *   track.c        tracked interfaces and scripts
- *   ops.c, status.c, reload.c, stop.c               what operators ask
+ *   track.c        tracked interfaces and scripts    clash.c    others with our vhid; peers that
+ * differ ops.c, status.c, reload.c, stop.c               what operators ask
  *
  * Only the loop's thread touches a struct node. Executor threads see the job structs that were
  * posted to them, the constant config, and the tools that are theirs alone (named so below). */
@@ -397,7 +397,8 @@ int node_carp2_open(struct node *node) __attribute__((warn_unused_result));
 void node_carp2_close(struct node *node);
 /* node_carp2_speaks: whether CARPv2 and nothing else is spoken on this path. */
 bool node_carp2_speaks(const struct node_path *path);
-void node_carp2_packet(struct node_path *path, const struct frame_ip *ip);
+void node_carp2_packet(
+	struct node_path *path, const struct frame_ip *ip, const struct port_packet *packet);
 void node_carp2_send(struct node_path *path, const struct election_action *action);
 /* node_carp2_guard_lane: what the guard says on that path when carpd is dead; false: nothing. */
 bool node_carp2_guard_lane(struct node_path *path, struct guard_lane *lane);
@@ -475,6 +476,14 @@ void health_start(struct node_path *path);
  * neighbour's word, to health_heard(). */
 void health_ask_neighbours(struct node_path *path);
 void health_heard(struct node_path *path, const struct frame_neighbour *neighbour);
+
+/* --- clash.c */
+/* clash_packet: a packet of protocol 112 that was dropped: whose was it? */
+void clash_packet(
+	struct node_path *path, const struct frame_ip *ip, const struct port_packet *packet);
+void clash_own_id(struct node_path *path);
+/* clash_compare: what the peers say of their configs; once a second or so. */
+void clash_compare(struct node *node);
 
 /* --- track.c */
 int track_open(struct node *node) __attribute__((warn_unused_result));

@@ -129,7 +129,8 @@ static enum carp2_drop node_carp2_identify(
 	return strict ? node_carp2_claimed(node, counter, event) : CARP2_DROP_NONE;
 }
 
-void node_carp2_packet(struct node_path *path, const struct frame_ip *ip)
+void node_carp2_packet(
+	struct node_path *path, const struct frame_ip *ip, const struct port_packet *packet)
 {
 	struct election_event event = {
 		.type = ELECTION_EVENT_CARP2, .group = path->config->group, .path = path->index};
@@ -139,6 +140,9 @@ void node_carp2_packet(struct node_path *path, const struct frame_ip *ip)
 		&node->carp2_signers[path->index], ip->payload, ip->payload_bytes, &advert);
 	struct ipaddr own;
 
+	/* Nobody of ours, by its bytes alone: whose is it? */
+	if (drop != CARP2_DROP_NONE)
+		clash_packet(path, ip, packet);
 	if (drop == CARP2_DROP_NONE && !node->is_started)
 		return;
 	if (drop == CARP2_DROP_NONE)

@@ -76,7 +76,7 @@ static void node_packet(struct node_path *path, const struct port_packet *packet
 		return;
 	}
 	if (node_carp2_speaks(path)) {
-		node_carp2_packet(path, &ip);
+		node_carp2_packet(path, &ip, packet);
 		return;
 	}
 	/* The header's check has let through 255 alone. */
@@ -85,6 +85,10 @@ static void node_packet(struct node_path *path, const struct port_packet *packet
 	if (advert_drop != ADVERT_DROP_NONE) {
 		node->advert_drops[advert_drop]++;
 		node_drop(node, path, advert_drop_name(advert_drop));
+		if (advert_drop == ADVERT_DROP_SELF)
+			clash_own_id(path);
+		else if (advert_drop != ADVERT_DROP_VALUE)
+			clash_packet(path, &ip, packet);
 		return;
 	}
 	if (!node->is_started)
