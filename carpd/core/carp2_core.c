@@ -91,12 +91,6 @@ bool carp2_core_foreign(const struct election *e)
 	return e->config.carp2 && !e->config.carp2_strict;
 }
 
-bool carp2_core_met(const struct election *e, uint8_t group)
-{
-	return carp2_core_foreign(e) && e->groups[group].carp2.known &&
-	       e->groups[group].carp2.node == 0;
-}
-
 /* carp2_core_contradicted: a peer's own native word is newer, and says that it has not the group.
  */
 static bool carp2_core_contradicted(const struct election *e, uint8_t group)
@@ -316,11 +310,16 @@ static void carp2_core_yield(struct election *e, uint8_t group, enum reason reas
 {
 	struct model_group *g = &e->groups[group];
 	int order = carp2_core_theirs(e, group);
+	const char *decision = "the better one: withdraw";
 
+	if (order == 0)
+		decision = "a tie, and the lower address: withdraw";
+	else if (order < 0)
+		decision = "claimed it while we slept: withdraw";
 	trace_line(e, group,
 		TRACE_TEXT("%s is master with %u+%u/256 s, demotion %u", carp2_core_name(e, group),
 			g->carp2.advbase, g->carp2.advskew, g->carp2.demote),
-		order == 0 ? "a tie, and the lower address: withdraw" : "the better one: withdraw");
+		decision);
 	group_demote(e, group, reason, 0);
 	g->resigned = false;
 	g->carp2.yielded = order == 0;
@@ -344,10 +343,24 @@ bool carp2_core_judge_promoting(struct election *e, uint8_t group)
 	return true;
 }
 
+dur_t carp2_core_listen(const struct election *e, uint8_t group)
+{
+	return carp2_core_foreign(e) ? DUR_ZERO : group_master_down(e, group, DUR_ZERO);
+}
+
+void carp2_core_forget_silence(struct election *e, uint8_t group, dur_t late)
+{
+	struct model_carp2 *c = &e->groups[group].carp2;
+
+	if (e->config.carp2 && c->known && !c->bowed_out &&
+		e->stepped_at.us < carp2_core_dead_at(e, group).us)
+		c->heard_at = mono_min(e->now, mono_add(c->heard_at, late));
+}
+
 bool carp2_core_judge_listening(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
-	mono_t began = mono_add(g->listen_until, dur_us(-group_master_down(e, group, DUR_ZERO).us));
+	mono_t began = mono_add(g->listen_until, dur_us(-carp2_core_listen(e, group).us));
 
 	if (!carp2_core_rules(e, group) || g->carp2.heard_at.us < began.us)
 		return false;

@@ -26,9 +26,6 @@ dur_t carp2_core_down(dur_t advbase, uint8_t dead_factor, dur_t master_interval,
 /* carp2_core_foreign: whether foreign nodes may be there. */
 bool carp2_core_foreign(const struct election *e);
 
-/* carp2_core_met: a foreign node was master once in this life: its backups are never heard. */
-bool carp2_core_met(const struct election *e, uint8_t group);
-
 /* carp2_core_receive: an ELECTION_EVENT_CARP2. */
 enum carp2_drop carp2_core_receive(struct election *e, const struct election_event *event);
 
@@ -51,6 +48,13 @@ bool carp2_core_judge_backup(struct election *e, uint8_t group);
 bool carp2_core_judge_promoting(struct election *e, uint8_t group);
 bool carp2_core_judge_master(struct election *e, uint8_t group);
 bool carp2_core_judge_listening(struct election *e, uint8_t group);
+
+/* carp2_core_listen: how long a late clock, alone, is silent. Not at all with foreign nodes: they
+ * take silence for death, and who has claimed the group has said so; all input was drained. */
+dur_t carp2_core_listen(const struct election *e, uint8_t group);
+
+/* carp2_core_forget_silence: a late backup: what it slept through is no silence of a master. */
+void carp2_core_forget_silence(struct election *e, uint8_t group, dur_t late);
 
 /* carp2_core_judge_lane: whether an interface is silent that should not be: only a living master
  * speaks there, and only it can be told that it is not heard. */

@@ -44,7 +44,7 @@ static void stalls_detect_holder(struct election *e, uint8_t group)
 	dur_t silent = mono_diff(e->now, mono_max(g->sent_at, g->since));
 	dur_t confirmed =
 		dur_add(interval, dur_mul(e->config.confirm_spacing, e->config.confirm_questions));
-	bool company = peers_any_alive_at(e, group, e->stepped_at) || carp2_core_met(e, group);
+	bool company = peers_any_alive_at(e, group, e->stepped_at);
 
 	g->was_late = e->config.confirm_questions > 0 && silent.us > confirmed.us;
 	if (silent.us <= stalls_limit(e, group, interval).us || g->listening)
@@ -61,9 +61,10 @@ static void stalls_detect_holder(struct election *e, uint8_t group)
 	}
 	g->listening = true;
 	g->listen_asked = false;
-	g->listen_until = mono_add(e->now, group_master_down(e, group, DUR_ZERO));
+	g->listen_until = mono_add(e->now, carp2_core_listen(e, group));
 	trace_line(e, group, TRACE_TEXT("asleep for %s, alone", TRACE_MS(silent)),
-		"ask and listen for one master-down");
+		carp2_core_foreign(e) ? "look whether a foreign node has claimed the group"
+				      : "ask and listen for one master-down");
 }
 
 static void stalls_detect_backup(struct election *e, uint8_t group)
@@ -79,6 +80,7 @@ static void stalls_detect_backup(struct election *e, uint8_t group)
 	trace_line(e, group, TRACE_TEXT("late by %s", TRACE_MS(late)),
 		"what it slept through is no silence");
 	peers_forget_silence(e, group, late, grace);
+	carp2_core_forget_silence(e, group, late);
 	if (g->state == GROUP_STATE_INIT) {
 		g->hold_until = mono_max(
 			g->hold_until, mono_add(e->now, group_master_down(e, group, DUR_ZERO)));

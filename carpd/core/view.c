@@ -124,8 +124,8 @@ dur_t election_guard_timeout(const struct election *e)
 
 		if (e->groups[group].state != GROUP_STATE_MASTER)
 			continue;
-		/* Foreign backups are never heard; who was master once may be one. */
-		if (!peers_any_alive_at(e, group, e->now) && !carp2_core_met(e, group))
+		/* Foreign backups are never heard, and would not wait. */
+		if (!peers_any_alive_at(e, group, e->now) && !carp2_core_foreign(e))
 			down = dur_mul(down, 10);
 		shortest = dur_min(shortest, down);
 	}

@@ -31,15 +31,23 @@ def watch(role, seconds, results):
             time.sleep(8)
             wanted = [ucarp.name]
         before = len(fw1.json("history")["transitions"]), ucarp.switches(), len(tap.frames)
-        until, bad = time.monotonic() + seconds, 0
-        while time.monotonic() < until:
+        look, longest, bad = time.monotonic(), 0, 0
+        until = look + seconds
+        while look < until:
             bad += lab.holders() != wanted
             time.sleep(0.5)
+            # A machine that stood still makes masters of backups: it is told beside what they did.
+            longest, look = max(longest, time.monotonic() - look), time.monotonic()
         after = len(fw1.json("history")["transitions"]), ucarp.switches()
         results[role] = bad == 0 and before[:2] == after
         print(json.dumps({"role": role, "seconds": seconds, "adverts": len(tap.frames) - before[2],
                           "transitions": after[0] - before[0], "ucarp_switches": len(after[1]) - len(before[1]),
-                          "looks_with_another_holder": bad, "drops": fw1.drops(), "ok": results[role]}), flush=True)
+                          "looks_with_another_holder": bad, "longest_between_looks_s": round(longest, 2),
+                          "reasons": [(t["time"], t["to"], t["reason"]) for t in
+                                      fw1.json("history")["transitions"][before[0]:]],
+                          "drops": fw1.drops(), "ok": results[role]}), flush=True)
+        if not results[role]:
+            print(fw1.log("carpd"), ucarp.log(), file=sys.stderr)
 
 
 def main():

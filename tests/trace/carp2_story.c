@@ -257,6 +257,31 @@ static void story_leave(struct story *s)
 	run(s, 100);
 }
 
+static void story_late(struct story *s)
+{
+	struct election_event event = {.type = ELECTION_EVENT_CARP2};
+
+	open_story(s, false, false);
+	run(s, 8000);
+	s->used = 0;
+	note(s, "master; frozen for five seconds, and nobody has claimed the group");
+	s->now = mono_add(s->now, dur_s(5));
+	run(s, 2000);
+	note(s, "frozen again; a lesser foreign node has taken over, and its adverts are waiting");
+	s->now = mono_add(s->now, dur_s(5));
+	event.carp2.peer = ELECTION_ALL;
+	event.carp2.advbase = 1;
+	event.carp2.advskew = 100;
+	step(s, &event);
+	step(s, &event);
+	run(s, 0);
+	hear_for(s, 1, 100, 0);
+	note(s, "a backup now, frozen: what it slept through is no silence");
+	s->now = mono_add(s->now, dur_s(10));
+	run(s, 500);
+	hear_for(s, 2, 100, 0);
+}
+
 static void story_strict(struct story *s)
 {
 	open_story(s, true, true);
@@ -272,6 +297,7 @@ static const struct {
 } stories[] = {
 	{"backup", story_backup},
 	{"demotion", story_demotion},
+	{"late", story_late},
 	{"leave", story_leave},
 	{"preempt", story_preempt},
 	{"strict", story_strict},
