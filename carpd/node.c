@@ -64,13 +64,14 @@ void node_event(struct node *node, struct election_event *event)
  * real-time priority a loop without a pause would starve the whole machine. */
 void node_rearm(struct node *node)
 {
-	mono_t floor = mono_add(node->judged_at, dur_us(CARPD_JUDGE_PAUSE_US));
+	mono_t due = mono_add(node->judged_at, dur_us(CARPD_JUDGE_PAUSE_US));
 
-	if (node->is_started && node->is_flooded)
-		evloop_timer_set(&node->core_timer, floor);
-	else if (node->is_started)
-		evloop_timer_set(
-			&node->core_timer, mono_max(floor, election_next_deadline(node->core)));
+	if (!node->is_started)
+		return;
+	if (!node->is_flooded)
+		due = mono_max(due, election_next_deadline(node->core));
+	evloop_timer_set(&node->core_timer, due);
+	mover_expect(node->mover, due);
 }
 
 /* node_random: bytes that were never used before. */
@@ -93,6 +94,7 @@ static void on_core_deadline(void *context)
 	struct election_event event = {.type = ELECTION_EVENT_TIMER};
 	struct node *node = context;
 
+	mover_expect(node->mover, MONO_NEVER); /* awake */
 	if (node_guard_is_lost(node)) {
 		/* Its death is about to be reported: nothing may be said until then. */
 		evloop_timer_set(&node->core_timer, mono_add(clock_now(), dur_ms(1)));
@@ -271,6 +273,9 @@ static int node_open_executors(struct node *node)
 			&node->rules_executor, node->event, "carpd-rules", node->realtime_priority);
 	if (r == 0)
 		r = executor_open(&node->disk_executor, node->event, "carpd-disk", 0);
+	if (r == 0 && node->realtime_priority > 0)
+		r = mover_open(&node->mover, node->realtime_priority + 1,
+			dur_min(dur_ms(1), dur_us(node->cfg->election.advbase.us / 4)));
 	return r;
 }
 
@@ -384,6 +389,7 @@ int node_run(struct node *node)
 void node_close(struct node *node)
 {
 	node->is_started = false;
+	mover_close(node->mover);
 	control_server_close(node->server);
 	node_rules_events_close(node);
 	guard_close(node->guard);

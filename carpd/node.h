@@ -30,6 +30,7 @@
 #include "carpd/history.h"
 #include "carpd/bounds.h"
 #include "carpd/links.h"
+#include "carpd/mover.h"
 #include "carpd/neighbours.h"
 #include "carpd/options.h"
 #include "carpd/port.h"
@@ -307,6 +308,7 @@ struct node {
 	unsigned int event_first, event_count;
 	struct election_event events[NODE_EVENTS_MAX];
 	struct evloop_timer core_timer, feed_timer, renew_timer;
+	struct mover *mover; /* NULL without real time, or on one processor */
 
 	struct node_path paths[LIMIT_PATHS];
 	uint32_t path_count;
