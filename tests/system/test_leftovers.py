@@ -25,6 +25,7 @@ class Wire:
 
     def __init__(self, pair):
         self.claims = {node.name: [] for node in pair.nodes}   # when it answered or announced for VIP
+        self.announcements = {node.name: [] for node in pair.nodes}  # unasked ones alone
         self.adverts = {node.name: [] for node in pair.nodes}
         self.running = True
         with lab.inside(pair.lan):
@@ -62,6 +63,8 @@ class Wire:
                 continue
             if frame[12:14] == b"\x08\x06" and frame[28:32] == socket.inet_aton(VIP):
                 self.claims[name].append(now)
+                if frame[38:42] == socket.inet_aton(VIP):
+                    self.announcements[name].append(now)
             if frame[12:14] == b"\x08\x00" and frame[23] == PROTOCOL_CARP:
                 self.adverts[name].append(now)
 

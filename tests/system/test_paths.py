@@ -6,11 +6,14 @@ or a port of the switch stops forwarding with its carrier up. What must happen a
 what must not happen is looked at for longer than master-down. How fast things go is printed and not judged: the bounds
 of design section 6 are the simulator's and `./dev bench`'s."""
 import functools
+import json
+import socket
 import subprocess
 import time
 import unittest
 
 import pair as lab
+import test_leftovers
 
 ADVBASE_S = 0.4
 MASTER_DOWN_S = 3 * ADVBASE_S + ADVBASE_S * 100 / 256
@@ -185,6 +188,36 @@ class Paths(unittest.TestCase):
                 cuts.port(switch, victim, True)
                 lab.wait(lambda: not victim.group()["demotions"], 20, f"{victim.name} is well again")
                 pair.settle(heir.name)
+
+    @unless_stalled
+    def test_two_masters(self):
+        """All paths lost: two masters by choice. On heal the loser yields, the winner announces, the hosts follow, and
+        both have counted how long it lasted."""
+        with lab.Pair(sync=False) as pair, test_leftovers.Wire(pair) as wire:
+            cuts = Cuts(pair)
+            cuts.adverts("lan", "fw1", "fw2")
+            cuts.adverts("wan", "fw1", "fw2")
+            cuts.sync("fw1", "fw2")
+            lab.wait(lambda: pair.fw2.state() == "master", 20, "fw2 is master, too")
+            self.assertEqual(pair.fw1.state(), "master")
+            with lab.inside(pair.lan), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as host:
+                host.sendto(b"", ("10.1.0.254", 9))  # so that the host has an entry, whosever
+            time.sleep(0.6)  # of the announcements of its promotion only those after 1 s and 3 s are to come now
+            healed = time.time()
+            cuts.adverts("lan")
+            cuts.adverts("wan")
+            cuts.sync()
+            pair.settle("fw2", 20)
+            self.assertFalse(pair.fw1.has_any_vip())
+            lab.wait(lambda: sum(at > healed for at in wire.announcements["fw2"]) >= 3, 10, "the winner announces again")
+            mac = json.loads(pair.fw2.run("ip", "-j", "link", "show", "lan0").stdout)[0]["address"]
+            lab.wait(lambda: mac in subprocess.run(["ip", "-n", pair.lan, "neigh", "show", "10.1.0.254"], text=True,
+                                                   capture_output=True).stdout, 10, "the host sends to the winner")
+            for node in pair.nodes:
+                lab.wait(lambda node=node: "DUAL_MASTER" in node.log("carpd"), 5, f"{node.name} has told of it")
+                self.assertNotIn("DUAL_MASTER", alarms(node))
+            took = [e for e in pair.fw1.json("history")["transitions"] if e["reason"] == "DUAL_MASTER"]
+            self.assertEqual(took[-1]["to"], "backup")
 
     @unless_stalled
     def test_switch_dies(self):
