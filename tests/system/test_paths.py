@@ -15,7 +15,8 @@ import unittest
 import pair as lab
 import test_leftovers
 
-ADVBASE_S = 0.4
+ADVBASE = "200ms"
+ADVBASE_S = 0.2
 MASTER_DOWN_S = 3 * ADVBASE_S + ADVBASE_S * 100 / 256
 
 # Nodes without a link of their own: they talk unicast on the LAN, and no multicast passes it.
@@ -136,7 +137,7 @@ class Paths(unittest.TestCase):
     @unless_stalled
     def test_adverts_are_lost(self):
         """One direction of one path, one path, all but one: no second master; the status names the path."""
-        with lab.Pair(sync=False) as pair:
+        with lab.Pair(sync=False, advbase=ADVBASE) as pair:
             cuts, before = Cuts(pair), world(pair)
             whole = (True, True)
             self.expect_paths(pair, lan0=whole, wan0=whole, sync0=whole)
@@ -167,7 +168,7 @@ class Paths(unittest.TestCase):
     @unless_stalled
     def test_port_dies_behind_a_live_carrier(self):
         """The master's port, on the LAN and then on the WAN, with the sync link up: traffic is back through the other."""
-        with lab.Pair(sync=False) as pair:
+        with lab.Pair(sync=False, advbase=ADVBASE) as pair:
             cuts = Cuts(pair)
             for switch, victim, heir in (("lan", pair.fw1, pair.fw2), ("wan", pair.fw2, pair.fw1)):
                 with lab.Probe(pair) as probe:
@@ -193,7 +194,7 @@ class Paths(unittest.TestCase):
     def test_two_masters(self):
         """All paths lost: two masters by choice. On heal the loser yields, the winner announces, the hosts follow, and
         both have counted how long it lasted."""
-        with lab.Pair(sync=False) as pair, test_leftovers.Wire(pair) as wire:
+        with lab.Pair(sync=False, advbase=ADVBASE) as pair, test_leftovers.Wire(pair) as wire:
             cuts = Cuts(pair)
             cuts.adverts("lan", "fw1", "fw2")
             cuts.adverts("wan", "fw1", "fw2")
@@ -222,7 +223,7 @@ class Paths(unittest.TestCase):
     @unless_stalled
     def test_switch_dies(self):
         """The whole LAN switch, first with live carriers, then without: nobody can do better, nobody moves."""
-        with OwnPair(sync=False, config=PROBED) as pair:
+        with OwnPair(sync=False, advbase=ADVBASE, config=PROBED) as pair:
             cuts, before = Cuts(pair), world(pair)
             for node in pair.nodes:
                 cuts.port("lan", node, False)
@@ -244,7 +245,7 @@ class OtherShapes(unittest.TestCase):
     @unless_stalled
     def test_unicast_alone(self):
         """A network that carries no multicast: the adverts to the peers' addresses are enough."""
-        with OwnPair(sync=False, config=UNICAST) as pair:
+        with OwnPair(sync=False, advbase=ADVBASE, config=UNICAST) as pair:
             cuts = Cuts(pair)
             before = world(pair)
             for switch in ("lan", "wan"):
@@ -262,7 +263,7 @@ class OtherShapes(unittest.TestCase):
     @unless_stalled
     def test_redundant_sync_links(self):
         """The second link carries on; the status names the dead one; readiness stays."""
-        with OwnPair(config=REDUNDANT) as pair:
+        with OwnPair(advbase=ADVBASE, config=REDUNDANT) as pair:
             lab.wait(lambda: path(pair.fw2, "sync1").get("alive"), 10, "the second link is a path")
             before = world(pair)
             pair.ip("link set sync0 down", pair.fw1.namespace)
