@@ -92,17 +92,19 @@ static json_t *status_peers(const struct node *node, uint8_t group)
 	return list;
 }
 
-/* status_carp2: the master that CARPv2 alone tells of; null while there is none, or no carp2. */
+/* status_carp2: what CARPv2 alone tells of; null with a native wire. */
 static json_t *status_carp2(const struct node *node, uint8_t group)
 {
 	struct election_carp2_view view;
 
-	election_carp2_view(node->core, group, &view);
-	if (!view.known)
+	if (node->cfg->election.wire != CONFIG_WIRE_CARP2)
 		return json_null();
-	return json_pack("{s:s?, s:b, s:i, s:i, s:i, s:I}", "node", node_name_of(node, view.node),
-		"alive", view.alive, "advbase", (int)view.advbase, "advskew", (int)view.advskew,
-		"demote", (int)view.demote, "last_ms", (json_int_t)view.last_ms);
+	election_carp2_view(node->core, group, &view);
+	return json_pack("{s:s, s:b, s:s?, s:b, s:i, s:i, s:i, s:I}", "counter",
+		node->cfg->election.counter_strict ? "strict" : "lenient", "known", view.known,
+		"node", node_name_of(node, view.node), "alive", view.alive, "advbase",
+		(int)view.advbase, "advskew", (int)view.advskew, "demote", (int)view.demote,
+		"last_ms", (json_int_t)view.last_ms);
 }
 
 static json_t *status_group(const struct node *node, uint8_t index)

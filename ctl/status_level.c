@@ -83,6 +83,9 @@ static void status_level_judge_masters(
 	if (sum.master_count > 1)
 		status_level_add(report, STATUS_LEVEL_CRITICAL, "%s has %u masters: %s",
 			field_text(group, "name"), sum.master_count, sum.masters);
+	/* A foreign node, or one of ours whose sync links are cut: CARPv2 tells of it. */
+	if (sum.master_count == 0 && field_bool(json_object_get(group, "carp2"), "alive", false))
+		return;
 	if (sum.master_count == 0)
 		status_level_add(report, STATUS_LEVEL_CRITICAL, "%s has no master%s",
 			field_text(group, "name"),
@@ -104,14 +107,15 @@ static void status_level_join(const json_t *list, char *text, size_t size)
 }
 
 static void status_level_judge_peer(
-	struct status_level_report *report, const char *group, const json_t *peer)
+	struct status_level_report *report, const char *group, const json_t *peer, bool is_foreign)
 {
 	const char *node = field_text(peer, "node"), *state = field_text(peer, "state");
 	char reasons[256];
 
 	if (status_level_is_silent(peer)) {
-		status_level_add(report, STATUS_LEVEL_WARNING, "%s: %s is silent on every path",
-			group, node);
+		if (!is_foreign)
+			status_level_add(report, STATUS_LEVEL_WARNING,
+				"%s: %s is silent on every path", group, node);
 		return;
 	}
 	if (strcmp(state, "maintenance") == 0 || strcmp(state, "fault") == 0) {
@@ -130,7 +134,7 @@ static void status_level_judge_group(
 	struct status_level_report *report, const char *node, const json_t *group)
 {
 	const char *name = field_text(group, "name"), *state = field_text(group, "state");
-	const json_t *peer;
+	const json_t *peer, *carp2 = json_object_get(group, "carp2");
 	char reasons[256];
 	size_t index;
 
@@ -145,7 +149,9 @@ static void status_level_judge_group(
 			reasons);
 	}
 	json_array_foreach (field_list(group, "peers"), index, peer) {
-		status_level_judge_peer(report, name, peer);
+		/* What never proved itself on a sync link may be no node of ours: no error. */
+		status_level_judge_peer(report, name, peer,
+			field_is(carp2, "counter", "lenient") && !field_bool(peer, "proven", true));
 	}
 }
 

@@ -158,12 +158,17 @@ static void status_text_group_head(
 	FILE *out, const json_t *group, const char *node, int64_t now_wall_us)
 {
 	const char *master = field_text(group, "master"), *state = field_text(group, "state");
+	const json_t *carp2 = json_object_get(group, "carp2");
+	const char *other = field_text(carp2, "node");
 	char age[WHEN_TEXT_MAX];
 
 	fputs("\ngroup ", out);
 	field_print(out, field_text(group, "name"), 0);
 	fprintf(out, " (vhid %.0f): ", field_number(group, "vhid", 0));
-	if (!*master)
+	if (!*master && field_bool(carp2, "alive", false)) {
+		field_print(out, *other ? other : "a foreign node", 0);
+		fputs(" is the master, by CARPv2 alone", out);
+	} else if (!*master)
 		fputs("NO MASTER", out);
 	else if (strcmp(master, node) == 0)
 		fputs("this node is the master", out);
@@ -253,6 +258,8 @@ static void status_text_check_masters(FILE *out, const json_t *status)
 		fputs(index ? ", " : "", out);
 		field_print(out, field_text(group, "name"), 0);
 		fputs(": ", out);
+		if (!*master && field_bool(json_object_get(group, "carp2"), "alive", false))
+			master = "a foreign node";
 		field_print(out, *master ? master : "no master", 0);
 	}
 }

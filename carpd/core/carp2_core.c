@@ -91,6 +91,14 @@ bool carp2_core_foreign(const struct election *e)
 	return e->config.carp2 && !e->config.carp2_strict;
 }
 
+bool carp2_core_stranger(const struct election *e)
+{
+	for (uint8_t p = 0; p < e->config.peer_count; p++)
+		if (e->peers[p].proven)
+			return false;
+	return carp2_core_foreign(e);
+}
+
 /* carp2_core_contradicted: a peer's own native word is newer, and says that it has not the group.
  */
 static bool carp2_core_contradicted(const struct election *e, uint8_t group)

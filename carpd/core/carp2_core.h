@@ -26,6 +26,10 @@ dur_t carp2_core_down(dur_t advbase, uint8_t dead_factor, dur_t master_interval,
 /* carp2_core_foreign: whether foreign nodes may be there. */
 bool carp2_core_foreign(const struct election *e);
 
+/* carp2_core_stranger: only foreign nodes are there, as far as this life has heard: that they are
+ * not ready for anything of ours is no fault. */
+bool carp2_core_stranger(const struct election *e);
+
 /* carp2_core_receive: an ELECTION_EVENT_CARP2. */
 enum carp2_drop carp2_core_receive(struct election *e, const struct election_event *event);
 

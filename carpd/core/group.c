@@ -410,7 +410,8 @@ static void group_judge_master(struct election *e, uint8_t group)
 	handover_judge_master(e, group);
 	if (g->state == GROUP_STATE_MASTER)
 		election_alarm(e, group, ELECTION_ALARM_NO_READY_PEER, 0,
-			order_best_peer(e, group, true) == MODEL_NO_PEER);
+			order_best_peer(e, group, true) == MODEL_NO_PEER &&
+				!carp2_core_stranger(e));
 }
 
 static bool group_flap_counts(enum reason reason)
