@@ -107,6 +107,16 @@ static json_t *status_carp2(const struct node *node, uint8_t group)
 		"last_ms", (json_int_t)view.last_ms);
 }
 
+/* status_confirm: null where it is off; on a backup, whether the master answers in time for its
+ * silence to be believed, and how long its slowest answer of late took. */
+static json_t *status_confirm(const struct node *node, const struct election_group_view *view)
+{
+	if (config_confirm_questions(node->cfg) == 0)
+		return json_null();
+	return json_pack("{s:b, s:f}", "armed", view->confirm_armed, "answer_ms",
+		(double)view->answer_time.us / 1e3);
+}
+
 static json_t *status_group(const struct node *node, uint8_t index)
 {
 	const struct node_group *group = &node->groups[index];
@@ -115,14 +125,15 @@ static json_t *status_group(const struct node *node, uint8_t index)
 
 	election_group_view(node->core, index, &view);
 	(void)node_not_ready(node, index, words);
-	return json_pack("{s:s, s:i, s:s, s:I, s:s?, s:s, s:o, s:b, s:o, s:i, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:i, s:s, s:I, s:s?, s:s, s:o, s:b, s:o, s:o, s:i, s:o, s:o, s:o, "
+			 "s:o}",
 		"name", group->config->name, "vhid", (int)group->config->vhid, "state",
 		state_name(view.state), "term", (json_int_t)view.term.number, "master",
 		node_name_of(node, view.master), "reason", reason_name(view.reason), "since",
 		status_wall(group->since_wall_us), "ready", view.ready, "not_ready", words,
-		"demotion", (int)view.demotion, "demotions", status_demotions(node, index),
-		"tracks", track_status(node, index), "peers", status_peers(node, index), "carp2",
-		status_carp2(node, index));
+		"confirm", status_confirm(node, &view), "demotion", (int)view.demotion, "demotions",
+		status_demotions(node, index), "tracks", track_status(node, index), "peers",
+		status_peers(node, index), "carp2", status_carp2(node, index));
 }
 
 /* --- alarms ------------------------------------------------------------------------------------

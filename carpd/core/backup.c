@@ -58,7 +58,7 @@ static void backup_judge_unproven(struct election *e, uint8_t group)
 static void backup_take_over(
 	struct election *e, uint8_t group, enum reason reason, uint8_t dead, uint8_t k)
 {
-	struct election_fact facts[3] = {{"place", k}};
+	struct election_fact facts[ELECTION_FACTS_MAX] = {{"place", k}};
 	uint8_t count = 1;
 
 	if (reason == REASON_MASTER_DEAD && dead != MODEL_NO_PEER) {
@@ -66,12 +66,17 @@ static void backup_take_over(
 		dur_t down = peers_silence(e, group, dead);
 		dur_t silent = mono_diff(e->now, view->heard_at);
 
-		trace_line(e, group,
-			TRACE_TEXT("%s silent on all paths for %s, master-down %s",
-				e->config.peers[dead].name, TRACE_MS(silent), TRACE_MS(down)),
-			"dead, take over");
+		if (!view->confirmed)
+			trace_line(e, group,
+				TRACE_TEXT("%s silent on all paths for %s, master-down %s",
+					e->config.peers[dead].name, TRACE_MS(silent),
+					TRACE_MS(down)),
+				"dead, take over");
 		facts[count++] = (struct election_fact){"silent_us", silent.us};
 		facts[count++] = (struct election_fact){"master_down_us", down.us};
+		if (view->confirmed)
+			facts[count++] =
+				(struct election_fact){"questions", e->config.confirm_questions};
 	} else if (reason == REASON_MASTER_DEAD) {
 		count = (uint8_t)(count + carp2_core_tell_dead(e, group, facts + count));
 	}

@@ -250,6 +250,8 @@ struct election_group_view {
 	bool ready;
 	bool held;	     /* flapping rule */
 	uint8_t handover_to; /* node id while one is under way */
+	bool confirm_armed;  /* rapid confirmation: the master's silence would be believed */
+	dur_t answer_time;   /* the slowest answer of late; 0 = none */
 	dur_t interval;
 	dur_t master_down;
 };

@@ -1,6 +1,7 @@
 /* view.c: what status, the shell and the guard read; nothing here changes anything. The functions
  * are the const half of election.h. */
 #include "carpd/core/carp2_core.h"
+#include "carpd/core/confirm.h"
 #include "carpd/core/demotion.h"
 #include "carpd/core/election.h"
 #include "carpd/core/election_internal.h"
@@ -147,6 +148,8 @@ void election_group_view(const struct election *e, uint8_t group, struct electio
 	ret->ready = g->ready;
 	ret->held = g->held;
 	ret->handover_to = g->offer.active ? g->offer.target : 0;
+	ret->confirm_armed = g->state == GROUP_STATE_BACKUP && confirm_armed(e, group);
+	ret->answer_time = g->confirm.answered ? g->confirm.answer_time : DUR_ZERO;
 	ret->interval = group_interval(e, group);
 	ret->term = (struct advert_term){g->term_seen, 0};
 	if (g->state == GROUP_STATE_MASTER || g->state == GROUP_STATE_PROMOTING)
