@@ -93,6 +93,28 @@ static char *read_source(const char *path)
 	return t.bytes;
 }
 
+/* report_unreadable: nft does not read what it has listed itself; the line is in the listing. */
+static void report_unreadable(
+	const struct job *job, const char *listing, const char *errors, struct rules_report *report)
+{
+	const char *colon = strchr(errors, ':'), *word = strstr(errors, "Error: ");
+	unsigned long line = colon ? strtoul(colon + 1, NULL, 10) : 0;
+
+	for (unsigned long i = 1; i < line && listing; i++) {
+		listing = strchr(listing, '\n');
+		listing = listing ? listing + 1 : NULL;
+	}
+	if (!listing || line == 0)
+		listing = "";
+	listing += strspn(listing, "\t");
+	word = word ? word + strlen("Error: ") : errors;
+	report_add(report,
+		"%s: cannot be held asleep: this nft lists \"%.*s\" and does not read that again: "
+		"%.*s",
+		job->file, (int)(strcspn(listing, "\n") > 200 ? 200 : strcspn(listing, "\n")),
+		listing, (int)strcspn(word, "\n"), word);
+}
+
 /* run: nft with a report of what it said; 0, -EINVAL, other -errno. */
 static int run(const struct job *job, const char *const *arguments, const char *input,
 	size_t length, mono_t deadline, struct nft_output *ret, struct rules_report *report)
@@ -107,7 +129,10 @@ static int run(const struct job *job, const char *const *arguments, const char *
 	else if (r < 0)
 		report_add(report, "%s: running nft: %s", job->file, strerror(-r));
 	if (r == 0 && ret->status != 0) {
-		messages_parse(ret->errors, job->file, job->folder, report);
+		if (input)
+			report_unreadable(job, input, ret->errors, report);
+		else
+			messages_parse(ret->errors, job->file, job->folder, report);
 		nft_output_fini(ret);
 		r = -EINVAL;
 	}
