@@ -15,7 +15,8 @@ keepalived: advert_int from 10 ms on, its lowest. --confirm on: rapid confirmati
 Spontaneous: a transition that nobody has caused, seen from the moment that all is well to the cut, or while the
 processor time was measured; such a run's outage does not count. A real-time witness (witness.c) looks on: those that
 overlap a stall of the machine longer than what the series tolerates are told apart ("stalled"). Late: runs in which our
-own sender stalled for longer than an interval (or 2 ms) between cut and recovery: their outage may be the machine's.
+own sender stalled for longer than an interval (or 2 ms) between cut and recovery, or the cut itself took more than 2 ms
+(somebody else held RTNL, the one lock for all links of a machine): their outage may be the machine's.
 
 --json writes every single outage; with --add those of an earlier file go into the table, too, so that a long series can
 be made in pieces. Exit 1 when carpool moved without a stall to explain it, or a run failed.
@@ -33,6 +34,7 @@ import twin
 KEEPALIVED_MIN_MS = 10
 CONFIRM_MIN_MS = 5
 CPU_ADVBASE_MS = 10
+CUT_MAX_MS = 2.0
 
 
 def numbers(text):
@@ -157,7 +159,7 @@ def summary(series, results):
     line = {**series, "runs": len(outages), "failed": len(results) - len(good),
             "spontaneous": sum(move["stall"] is None for move in moves),
             "stalled": sum(move["stall"] is not None for move in moves),
-            "late": sum(result["late_ms"] > limit for result in good)}
+            "late": sum(result["late_ms"] > limit or result["cut_ms"] > CUT_MAX_MS for result in good)}
     if outages:
         line.update(median_ms=round(statistics.median(outages), 2), p99_ms=round(rank(outages, 99), 2),
                     min_ms=round(min(outages), 2), max_ms=round(max(outages), 2))

@@ -271,27 +271,26 @@ class Carpool:
     def group(self, node):
         return ((self.ask(node, "status") or {}).get("groups") or [{}])[0]
 
-    def steady(self, seconds=15):
+    def settled(self):
         """fw1 master, fw2 a ready backup, every path heard both ways."""
-        def settled():
-            for node, state, other in (("fw1", "master", "backup"), ("fw2", "backup", "master")):
-                group = self.group(node)
-                peer = (group.get("peers") or [{}])[0]
-                if group.get("state") != state or peer.get("state") != other or not peer.get("ready") or \
-                        not all(path["alive"] and path["heard_by_peer"] for path in peer["paths"]):
-                    return False
-            return True
-        wait(settled, seconds, lambda: "fw1 master, fw2 ready: %s %s" % (self.group("fw1"), self.group("fw2")))
+        for node, state, other in (("fw1", "master", "backup"), ("fw2", "backup", "master")):
+            group = self.group(node)
+            peer = (group.get("peers") or [{}])[0]
+            if group.get("state") != state or peer.get("state") != other or not peer.get("ready") or \
+                    not all(path["alive"] and path["heard_by_peer"] for path in peer["paths"]):
+                return False
+        return True
+
+    def steady(self, seconds=15):
+        wait(self.settled, seconds, lambda: "fw1 master, fw2 ready: %s %s" % (self.group("fw1"), self.group("fw2")))
 
     def home(self, seconds=20):
-        """fw1 has joined; it gets the group (back)."""
-        def backup_or_master():
-            return self.group("fw1").get("state") in ("backup", "master")
-        wait(backup_or_master, seconds, lambda: "fw1 back: %s" % self.group("fw1"))
-        deadline = time.monotonic() + seconds
-        while self.group("fw1").get("state") != "master" and time.monotonic() < deadline:
-            self.ask("fw2", "handover", to="fw1")
-        self.steady(seconds)
+        """fw1 has joined; it gets the group (back), as often as a stall of the machine takes it away meanwhile."""
+        def is_home():
+            if self.group("fw1").get("state") == "backup" and self.group("fw2").get("state") == "master":
+                self.ask("fw2", "handover", to="fw1")
+            return self.settled()
+        wait(is_home, seconds, lambda: "fw1 back and master: %s %s" % (self.group("fw1"), self.group("fw2")))
 
     def moves(self, since, until=float("inf")):
         """Transitions between two wall-clock instants, as (node, text)."""
