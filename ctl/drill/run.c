@@ -21,7 +21,7 @@
 #define RUN_COPY_WAIT_MS 30000 /* and 1 ms for each FLOWS_PER_MS more */
 #define RUN_FLOWS_PER_MS 10
 #define RUN_FLOWS_SPARE	 1000 /* for the probes, and for others' */
-#define RUN_WATCH_MS	 3000 /* the judgement of TCP */
+#define RUN_WATCH_MS	 2000 /* the judgement of TCP */
 #define RUN_SETTLE_MS	 5000 /* until somebody must be the one master, at the end */
 #define RUN_STOP_POLL_MS 100
 #define RUN_UNSEEN_MS	 300 /* our own questions keep out of the first moments' figures */

@@ -2,6 +2,7 @@
  *
  * Here are only the words of the command: options, the report's directory, one sandbox a run, and
  * the verdicts put together. What happens in a run is run.c's. */
+#include "ctl/drill/archive.h"
 #include "ctl/drill/labserver.h"
 #include "ctl/drill/run.h"
 #include "ctl/drill/sandbox.h"
@@ -23,17 +24,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
 #define VERB_DRILL_RATE_HZ    1000
 #define VERB_DRILL_REPEAT_MAX 1000
 #define VERB_DRILL_LINK_MBIT  1000
+#define VERB_DRILL_SCHEMA     1 /* of report.json: doc/drills.md */
 #define VERB_DRILL_COULD_NOT  2 /* the exit status of a drill that could not run */
 #define VERB_DRILL_EXAMPLE    "config/examples/pair.yaml"
 #define VERB_DRILL_ETC	      "/etc/carpool/cluster.yaml"
-#define VERB_DRILL_ROOT_DIR   "/var/lib/carpool/drills"
-#define VERB_DRILL_USER_DIR   ".local/state/carpool/drills"
 
 struct verb_drill {
 	const char *config_path;
@@ -58,6 +59,8 @@ struct verb_drill {
 	struct scenario_file *own;	  /* the scenario file, or NULL */
 	struct scenario_file *objectives; /* --objectives, or NULL */
 	struct config *cfg;
+	json_t *earlier; /* archive_load() */
+	int64_t started_us;
 	char example[PATH_MAX];
 	char report_dir[PATH_MAX];
 };
@@ -146,24 +149,19 @@ static int verb_drill_mkdirs(const char *path)
 /* BASE/20260101T000000Z-power-loss, absolute, new. */
 static int verb_drill_make_report(struct verb_drill *drill, const char *what)
 {
-	const char *home = getenv("HOME");
 	char base[PATH_MAX / 2];
 	char stamp[32];
 	time_t now = (time_t)(clock_wall_us() / 1000000);
 	struct tm tm;
 	int r;
 
-	if (drill->report_base)
-		(void)snprintf(base, sizeof(base), "%s", drill->report_base);
-	else if (geteuid() == 0)
-		(void)snprintf(base, sizeof(base), "%s", VERB_DRILL_ROOT_DIR);
-	else
-		(void)snprintf(base, sizeof(base), "%s/%s", home ? home : ".", VERB_DRILL_USER_DIR);
+	archive_base(drill->report_base, base, sizeof(base));
 	r = verb_drill_mkdirs(base);
 	if (r < 0)
 		return r;
 	if (!realpath(base, drill->report_dir))
 		return -errno;
+	drill->earlier = archive_load(drill->report_dir);
 	(void)gmtime_r(&now, &tm);
 	(void)strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
 	(void)snprintf(base, sizeof(base), "/%s-%s-%d", stamp, what, (int)getpid());
@@ -212,6 +210,8 @@ static json_t *verb_drill_run_once(
 		.observe_ms = (int)drill->observe_ms,
 		.keep = drill->keep};
 	char report_dir[PATH_MAX];
+	int64_t started_us;
+	json_t *run;
 	int status;
 
 	(void)snprintf(report_dir, sizeof(report_dir), "%.*s/%s-%ld", PATH_MAX - 96,
@@ -223,8 +223,15 @@ static json_t *verb_drill_run_once(
 	options.room.labconf.copy_rules = scenario->needs_rules;
 	options.room.labconf.max_flows = scenario->max_flows;
 	(void)fprintf(stderr, "%s, run %ld of %ld\n", scenario->name, round, drill->repeat);
+	started_us = clock_wall_us();
 	status = sandbox_run(run_inside, &options);
-	return verb_drill_load_result(scenario, report_dir, status);
+	run = verb_drill_load_result(scenario, report_dir, status);
+	(void)json_object_set_new(
+		run, "duration_s", json_real((double)(clock_wall_us() - started_us) / 1e6));
+	(void)json_object_set_new(run, "previous",
+		archive_previous(
+			drill->earlier, drill->cfg->cluster, scenario->name, drill->report_dir));
+	return run;
 }
 
 static void verb_drill_run_rounds(
@@ -318,6 +325,52 @@ static bool verb_drill_load_own(struct verb_drill *drill, const char *word)
 	return !drill->objectives_path || drill->objectives;
 }
 
+/* The report on disk says more than what goes to a pipe: which cluster, who, where, when. */
+static void verb_drill_keep(const struct verb_drill *drill, const char *word, const json_t *runs)
+{
+	const char *operator= getenv("SUDO_USER") ? getenv("SUDO_USER") : getenv("LOGNAME");
+	char fingerprint[2 * CRYPTO_HASH_BYTES + 1];
+	char time_text[CLOCK_TEXT_MAX];
+	struct utsname machine = {0};
+	json_t *document;
+	int r;
+
+	for (unsigned int i = 0; i < CRYPTO_HASH_BYTES; i++)
+		(void)snprintf(fingerprint + 2 * (size_t)i, 3, "%02x", drill->cfg->fingerprint[i]);
+	(void)uname(&machine);
+	document = json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:O}", "schema",
+		VERB_DRILL_SCHEMA, "time", clock_render(drill->started_us, time_text), "what", word,
+		"cluster", drill->cfg->cluster, "config", drill->config_path,
+		"config_fingerprint", fingerprint, "version", CARPOOL_VERSION, "host",
+		machine.nodename, "kernel", machine.release, "operator",
+		operator? operator: "root", "runs", json_object_get(runs, "runs"));
+	r = document ? archive_save(drill->report_dir, document) : -EINVAL;
+	json_decref(document);
+	if (r < 0)
+		(void)fprintf(stderr, "carpool: the report could not be kept: %s\n", strerror(-r));
+	else if (!drill->args.json)
+		printf("\nreport: %s/report.html (.json, .txt, junit.xml)\n", drill->report_dir);
+}
+
+static int verb_drill_history(const struct verb_drill *drill)
+{
+	char base[PATH_MAX];
+	json_t *reports;
+
+	archive_base(drill->report_base, base, sizeof(base));
+	reports = archive_load(base);
+	if (drill->args.json) {
+		json_t *document = json_pack("{s:O}", "drills", reports);
+
+		(void)report_json(document);
+		json_decref(document);
+	} else {
+		archive_print(stdout, reports);
+	}
+	json_decref(reports);
+	return VERB_EXIT_DONE;
+}
+
 static int verb_drill_run(struct verb_drill *drill, const struct args_spec *spec)
 {
 	const char *word = drill->args.word_count > 1 ? drill->args.words[1] : NULL;
@@ -350,9 +403,7 @@ static int verb_drill_run(struct verb_drill *drill, const struct args_spec *spec
 	exit_status = verdict_exit(json_object_get(document, "runs"));
 	if (!drill->args.json && json_array_size(json_object_get(document, "runs")) > 1)
 		verdict_print_table(stdout, json_object_get(document, "runs"));
-	(void)strncat(drill->report_dir, "/report.json",
-		sizeof(drill->report_dir) - strlen(drill->report_dir) - 1);
-	(void)json_dump_file(document, drill->report_dir, JSON_INDENT(1));
+	verb_drill_keep(drill, word, document);
 	if (drill->args.json && !report_json(document))
 		exit_status = VERB_DRILL_COULD_NOT;
 	json_decref(document);
@@ -407,9 +458,11 @@ static int verb_drill_dispatch(struct verb_drill *drill, const struct args_spec 
 		return verb_drill_list(drill);
 	if (strcmp(word, "run") == 0)
 		return verb_drill_run(drill, spec);
+	if (strcmp(word, "history") == 0)
+		return verb_drill_history(drill);
 	if (strcmp(word, "lab") == 0)
 		return verb_drill_lab(drill, spec);
-	return args_fail(spec, &drill->args, "list, run or lab?");
+	return args_fail(spec, &drill->args, "list, run, history or lab?");
 }
 
 int verb_drill(int argc, char **argv)
@@ -440,7 +493,8 @@ int verb_drill(int argc, char **argv)
 		{"--no-start", NULL, "lab: do not start the daemons", &drill.no_start, NULL},
 	};
 	const struct args_spec spec = {
-		.synopsis = "carpool drill list | run SCENARIO|FILE|all [--config FILE] | lab",
+		.synopsis = "carpool drill list | run SCENARIO|FILE|all [--config FILE] | history "
+			    "| lab",
 		.text = verb_drill_text,
 		.options = options,
 		.option_count = ARRAY_LEN(options),
@@ -455,8 +509,10 @@ int verb_drill(int argc, char **argv)
 	if (bad)
 		return args_fail(&spec, &drill.args, "%s", bad);
 	verb_drill_default_config(&drill);
+	drill.started_us = clock_wall_us();
 	exit_status = verb_drill_dispatch(&drill, &spec);
 	config_free(drill.cfg);
+	json_decref(drill.earlier);
 	free(drill.own);
 	free(drill.objectives);
 	return exit_status;

@@ -272,6 +272,7 @@ static void verdict_add_evidence(
 
 	for (unsigned int i = 0; i < CRYPTO_HASH_BYTES; i++)
 		(void)snprintf(hash + 2 * (size_t)i, 3, "%02x", cfg->fingerprint[i]);
+	(void)json_object_set_new(run, "description", json_string(measure->scenario->description));
 	(void)json_object_set_new(run, "ready_again_ms",
 		measure->ready_again_at
 			? verdict_ms(measure->ready_again_at - measure->fault_done_at)
@@ -309,6 +310,8 @@ json_t *verdict_judge(const struct measure *measure, const struct probes *probes
 		(void)json_object_set_new(run, "verdict", json_string("fail"));
 	(void)json_object_set_new(run, "reasons", reasons);
 	(void)json_object_set_new(run, "notes", verdict_notes(measure, widen_ms));
+	(void)json_object_set_new(
+		run, "objective_ms", verdict_ms(verdict_outage_bound(measure, cfg, allowed_ms)));
 	verdict_add_evidence(run, measure, cfg);
 	return run;
 }
@@ -381,6 +384,15 @@ static void verdict_print_split(FILE *out, const json_t *run)
 	(void)fprintf(out, "\n");
 }
 
+static void verdict_print_previous(FILE *out, const json_t *run)
+{
+	if (json_is_object(json_object_get(run, "previous")))
+		(void)fprintf(out, "  before       %.1f ms, %s (%.19s)\n",
+			verdict_number(run, "previous", "outage_ms"),
+			verdict_text(run, "previous", "verdict"),
+			verdict_text(run, "previous", "time"));
+}
+
 void verdict_print(FILE *out, const json_t *run)
 {
 	const char *verdict = verdict_text(run, NULL, "verdict");
@@ -417,6 +429,7 @@ void verdict_print(FILE *out, const json_t *run)
 			(void)fprintf(out, " (overlap of the hand-over: %.1f ms)\n",
 				verdict_number(run, NULL, "overlap_ms"));
 	}
+	verdict_print_previous(out, run);
 	verdict_print_list(out, run, "notes", "note");
 	(void)fprintf(out, "  report       %s\n", verdict_text(run, NULL, "report"));
 }

@@ -10,6 +10,7 @@ import re
 import subprocess
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 import lab as lab_module
 
@@ -55,6 +56,26 @@ class Run(unittest.TestCase):
             self.assertIsInstance(run[name], float, name)
         self.assertGreater(run["probes"]["sent"], 100)
 
+    def look_at_papers(self, folder):
+        """The kept report: every paper is there, in its own language, and needs nothing from outside."""
+        with open(os.path.join(folder, "report.json"), encoding="utf-8") as text:
+            document = json.load(text)
+        self.assertEqual((document["schema"], document["what"], document["cluster"]), (1, "power-loss", "edge"))
+        self.assertIn("power-off", [item["what"] for item in document["runs"][0]["timeline"]])
+        case = xml.etree.ElementTree.parse(os.path.join(folder, "junit.xml")).getroot().find("testcase")
+        self.assertEqual(case.find("failure") is None, document["runs"][0]["verdict"] == "pass")
+        with open(os.path.join(folder, "report.html"), encoding="utf-8") as text:
+            page = text.read()
+        self.assertTrue(page.endswith("</html>\n"))
+        self.assertNotRegex(page, r"https?:|src=|@import|<script")
+        for tag in ("svg", "table", "section", "div", "tr", "td", "main"):
+            self.assertEqual(len(re.findall("<%s[ >]" % tag, page)), page.count("</%s>" % tag), tag)
+        with open(os.path.join(folder, "report.txt"), encoding="utf-8") as text:
+            self.assertIn("power-loss: ", text.read())
+        status, out, _ = self.drill("history", "--json", "--report", os.path.dirname(folder))
+        self.assertEqual(status, 0)
+        self.assertEqual([drill["report"] for drill in json.loads(out)["drills"]], [folder])
+
     def test_power_loss(self):
         run = self.run_one("power-loss", "--flows", "5000")
         self.expect_survival(run)
@@ -62,7 +83,8 @@ class Run(unittest.TestCase):
         self.assertEqual(run["reason"], "MASTER_DEAD")
         stages = [stage["stage"] for stage in run["stages"] if ":" not in stage["stage"]]
         self.assertEqual(stages[:5], ["before", "state", "rules", "addresses", "announce"])
-        for name in ("fw1.carpd.log", "fw2.syncd.log", "fw2.history.json", "result.json"):
+        self.look_at_papers(os.path.dirname(run["report"]))
+        for name in ("fw1.carpd.log", "fw2.syncd.log", "%s.history.json" % run["master"]["after"], "result.json"):
             self.assertTrue(os.path.exists(os.path.join(run["report"], name)), name)
 
     def test_handover(self):
