@@ -48,6 +48,8 @@ unsigned int announce_round(
 			if (index >= to->address_count || to->fd < 0)
 				continue;
 			more = true;
+			if (to->family != IPADDR_NONE && to->family != to->addresses[index].family)
+				continue;
 			frames = to->addresses[index].family == IPADDR_V4 ? 2 : 1;
 			lost = frames == 2 ? announce_arp(to, &to->addresses[index])
 					   : announce_nd(to, &to->addresses[index]);

@@ -16,8 +16,9 @@
 
 /* One interface to announce on. */
 struct announce_target {
-	int fd; /* of its port; negative: not there */
-	uint32_t ifindex;
+	int fd;			      /* of its port; negative: not there */
+	uint32_t ifindex;	      /* may be a device on the port's interface */
+	uint8_t family;		      /* only these addresses; IPADDR_NONE: all */
 	uint8_t mac[FRAME_MAC_BYTES]; /* what the addresses are at */
 	const struct ipaddr *addresses;
 	uint32_t address_count;

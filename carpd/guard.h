@@ -61,7 +61,7 @@ struct guard_table {
 	uint32_t lane_count;
 	struct addresses_entry addresses[LIMIT_ADDRESSES];
 	struct routes_entry routes[LIMIT_ROUTES];
-	uint32_t devices[LIMIT_INTERFACES]; /* to be set down */
+	uint32_t devices[2 * LIMIT_INTERFACES]; /* to be set down */
 	struct guard_path paths[LIMIT_PATHS];
 	struct guard_lane lanes[GUARD_LANES_MAX];
 };

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINKS_MAX	     (LIMIT_PATHS + 2 * LIMIT_TRACKS) /* a reload has old and new ones */
+#define LINKS_MAX	     (LIMIT_PATHS + 2 * LIMIT_INTERFACES + 2 * LIMIT_TRACKS) /* a reload has both */
 #define LINKS_DUMP_MS	     2000
 #define LINKS_EVENT_BYTES    (1u << 20)
 #define LINKS_PROC_BYTES_MAX 65536u

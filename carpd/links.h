@@ -62,7 +62,7 @@ void links_close(struct links *links);
 
 /* links_add_interface: what to look for. The same name twice is the same index, which does not
  * change. After links_start it is not known until on_change tells. links_release: once for each
- * time that it was added; LIMIT_PATHS + 2 * LIMIT_TRACKS names at a time (CHECKed).
+ * time that it was added; those of every path, virtual device and track fit (CHECKed).
  * links_add_sync: likewise, before links_start. */
 uint32_t links_add_interface(struct links *links, const char *name);
 void links_release(struct links *links, uint32_t index);

@@ -327,6 +327,7 @@ static const struct node_open_step node_open_steps[] = {
 	{"event loop", node_open_loop, 1},
 	{"the guard of an earlier carpd", node_wait_former_guard, 1},
 	{"leftovers", node_sweep, 1},
+	{"virtual devices", node_vmac_create_all, 1},
 	{"rules", node_rules_prepare, 2},
 	{"threads", node_open_executors, 1},
 	{"events of rules", node_rules_events_open, 1},
@@ -410,6 +411,8 @@ void node_close(struct node *node)
 	history_close(node->history);
 	json_decref(node->terms);
 	json_decref(node->maintenance);
+	if (node->addresses.fd >= 0)
+		node_vmac_sweep(node);
 	addresses_close(&node->addresses);
 	nl_close(&node->routes);
 	evloop_timer_close(&node->core_timer);

@@ -5,6 +5,7 @@
  *   node_act.c     what each action of the core makes the shell do; records of transitions
  *   node_paths.c   ports, packets in and out, what the network and the interfaces tell
  *   node_stages.c  the stages of promotions and demotions, for transaction.c
+ *   node_vmac.c    devices with virtual Ethernet addresses
  *   node_addresses.c  what a group has on its interfaces: there, renewed, put back, gone
  *   node_guard.c   what the guard must know; a new life after it has fired
  *   node_start.c   the first seconds: locks, sweep, rules
@@ -94,6 +95,23 @@ struct node_port_job {
 	struct port closing;
 };
 
+/* A device that carries virtual addresses under a virtual Ethernet address. */
+struct node_vmac {
+	bool is_used;
+	uint32_t link; /* index in links */
+	char name[CONFIG_IFNAME_MAX];
+	uint8_t mac[FRAME_MAC_BYTES];
+};
+
+#define NODE_VMACS 2u /* IPv4's and IPv6's, in this order */
+
+/* Making the devices of an interface again: it had gone away with its devices. */
+struct node_vmac_job {
+	struct executor_job job;
+	struct node_path *path;
+	uint32_t ifindex; /* the parent's */
+};
+
 struct node_path {
 	struct node *node;
 	const struct config_path *config;
@@ -117,6 +135,8 @@ struct node_path {
 	struct node_probe probe;
 	struct node_gateways_job gateways_job;
 	struct gateways gateways; /* as of the last test or the start */
+	struct node_vmac vmacs[NODE_VMACS];
+	struct node_vmac_job vmac_job;
 	uint64_t sent, received, send_errors;
 	uint64_t floods; /* turns in which more came than is read in one */
 	bool is_paused;	 /* not read until the core has judged */
@@ -431,6 +451,16 @@ void node_reannounce(struct node_group *group);
  * test. */
 void node_managed_changed(
 	void *context, const struct addresses_entry *entry, enum links_managed change);
+
+/* --- node_vmac.c */
+/* node_vmac_sweep: devices of an earlier life; also at the end. */
+void node_vmac_sweep(struct node *node);
+int node_vmac_create_all(struct node *node) __attribute__((warn_unused_result));
+void node_vmac_open(struct node_path *path);
+void node_vmac_again(struct node_path *path);
+/* node_address_link: where an address of that family lives on the path: the interface itself, or
+ * its virtual device. */
+const struct links_entry *node_address_link(const struct node_path *path, uint8_t family);
 
 /* --- node_rules.c */
 /* node_rules_watch: call every second or so; changes are also seen at once, by an event. */

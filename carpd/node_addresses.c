@@ -26,23 +26,46 @@
 
 #define NODE_REMOVED_SHOWN_S 300
 
+/* node_fill_devices: what is up on a master alone: the interface itself, or its virtual devices. */
+static void node_fill_devices(const struct node_path *path, struct node_holdings *holdings)
+{
+	const struct links_entry *link = node_path_link(path);
+
+	if (path->config->interface->bring_up && link->ifindex != 0)
+		holdings->devices[holdings->device_count++] = link->ifindex;
+	for (unsigned int i = 0; i < NODE_VMACS; i++) {
+		if (!path->vmacs[i].is_used)
+			continue;
+		link = links_get(path->node->links, path->vmacs[i].link);
+		if (link->ifindex != 0)
+			holdings->devices[holdings->device_count++] = link->ifindex;
+	}
+}
+
 void node_fill_holdings(struct node_group *group, struct node_holdings *holdings)
 {
 	holdings->device_count = holdings->address_count = holdings->route_count = 0;
 	for (uint32_t i = 0; i < group->config->interface_count; i++) {
 		const struct config_interface *interface = &group->config->interfaces[i];
-		uint32_t ifindex = node_path_link(&group->node->paths[interface->path])->ifindex;
+		const struct node_path *path = &group->node->paths[interface->path];
 
 		/* Without its interface an address is nowhere: nothing to add or remove. */
-		if (ifindex == 0)
-			continue;
-		if (interface->bring_up)
-			holdings->devices[holdings->device_count++] = ifindex;
-		for (uint32_t k = 0; k < interface->address_count; k++)
-			holdings->addresses[holdings->address_count++] = (struct addresses_entry){
-				.ifindex = ifindex, .address = interface->addresses[k]};
+		node_fill_devices(path, holdings);
+		for (uint32_t k = 0; k < interface->address_count; k++) {
+			const struct ipaddr *address = &interface->addresses[k];
+			uint32_t ifindex = node_address_link(path, address->family)->ifindex;
+
+			if (ifindex != 0)
+				holdings->addresses[holdings->address_count++] =
+					(struct addresses_entry){
+						.ifindex = ifindex, .address = *address};
+		}
 		for (uint32_t k = 0; k < interface->route_count; k++) {
 			const struct config_route *route = &interface->routes[k];
+			uint32_t ifindex = node_address_link(path, route->to.family)->ifindex;
+
+			if (ifindex == 0)
+				continue;
 
 			holdings->routes[holdings->route_count++] = (struct routes_entry){
 				.ifindex = ifindex,
@@ -189,12 +212,15 @@ static void node_fill_neighbours(struct node_group *group, struct node_address_j
 	for (uint32_t i = 0; i < group->config->interface_count; i++) {
 		const struct node_path *path =
 			&group->node->paths[group->config->interfaces[i].path];
-		uint32_t ifindex = node_path_link(path)->ifindex;
 
-		for (unsigned int k = 0; ifindex != 0 && k < path->neighbour_count; k++) {
+		for (unsigned int k = 0; k < path->neighbour_count; k++) {
 			const struct frame_neighbour *neighbour = &path->neighbours[k].neighbour;
 			struct neighbours_entry *entry = &job->neighbours[job->neighbour_count];
+			uint32_t ifindex =
+				node_address_link(path, neighbour->address.family)->ifindex;
 
+			if (ifindex == 0)
+				continue;
 			if (job->neighbour_count == NEIGHBOURS_MAX)
 				return;
 			entry->ifindex = ifindex;
@@ -267,8 +293,8 @@ static struct node_group *node_group_holding(
 		for (uint32_t i = 0; i < node->cfg->groups[g].interface_count; i++) {
 			const struct config_interface *interface =
 				&node->cfg->groups[g].interfaces[i];
-			const struct links_entry *link =
-				node_path_link(&node->paths[interface->path]);
+			const struct links_entry *link = node_address_link(
+				&node->paths[interface->path], entry->address.family);
 
 			for (uint32_t k = 0;
 				link->ifindex == entry->ifindex && k < interface->address_count;
@@ -326,7 +352,7 @@ void node_managed_changed(
 
 static int node_address_job_open(struct node_group *group, struct node_address_job *job)
 {
-	uint32_t addresses = 0, routes = 0, devices = group->config->interface_count;
+	uint32_t addresses = 0, routes = 0, devices = 2 * group->config->interface_count;
 	struct node_holdings *all = &job->holdings;
 
 	for (uint32_t i = 0; i < group->config->interface_count; i++) {

@@ -393,6 +393,23 @@ void node_path_carrier(struct node_path *path)
 	node_event(path->node, &event);
 }
 
+/* node_vmac_link_changed: true when it is a virtual device of the path that has changed. */
+static bool node_vmac_link_changed(
+	struct node_path *path, uint32_t index, const struct links_entry *old)
+{
+	const struct links_entry *link = links_get(path->node->links, index);
+
+	for (unsigned int i = 0; i < NODE_VMACS; i++) {
+		if (!path->vmacs[i].is_used || path->vmacs[i].link != index)
+			continue;
+		if (link->ifindex != old->ifindex && link->ifindex != 0)
+			node_readdress(&path->node->groups[path->config->group]);
+		node_guard_publish(path->node);
+		return true;
+	}
+	return false;
+}
+
 void node_link_changed(void *context, uint32_t index, const struct links_entry *old)
 {
 	struct node *node = context;
@@ -402,7 +419,11 @@ void node_link_changed(void *context, uint32_t index, const struct links_entry *
 		struct node_path *path = &node->paths[i];
 		const struct links_entry *link;
 
-		if (!path->is_used || path->link != index)
+		if (!path->is_used)
+			continue;
+		if (node_vmac_link_changed(path, index, old))
+			continue;
+		if (path->link != index)
 			continue;
 		link = node_path_link(path);
 		if (links_entry_alive(link) != links_entry_alive(old))
@@ -419,6 +440,8 @@ void node_link_changed(void *context, uint32_t index, const struct links_entry *
 			node_reannounce(&node->groups[path->config->group]);
 		if (link->ifindex != old->ifindex) {
 			node_path_reopen(path);
+			if (path->config->kind == CONFIG_PATH_INTERFACE)
+				node_vmac_again(path);
 			if (link->ifindex != 0 && path->config->kind == CONFIG_PATH_INTERFACE)
 				node_readdress(&node->groups[path->config->group]);
 		} else {
@@ -448,6 +471,7 @@ static int node_path_open(struct node *node, uint32_t index)
 		path->is_used = true;
 		path->link = links_add_interface(
 			node->links, config_ifname(node->cfg, node->self, config->name));
+		node_vmac_open(path);
 		return health_open(path);
 	}
 	own = config_sync_address(node->self, config);

@@ -133,25 +133,44 @@ static enum transaction_start node_stage_handlers(struct node_group *group, enum
 
 /* --- announcements ---------------------------------------------------------------------------- */
 
+/* node_announce_target: the addresses of one family where they live, or all of a plain interface.
+ */
+static struct announce_target node_announce_target(
+	const struct node_path *path, const struct links_entry *link, uint8_t family)
+{
+	const struct config_interface *interface = path->config->interface;
+	struct announce_target target = {
+		.fd = link->ifindex != 0 ? path->port.fd : -1,
+		.ifindex = link->ifindex,
+		.family = family,
+		.addresses = interface->addresses,
+		.address_count = interface->address_count,
+	};
+
+	memcpy(target.mac, link->mac, FRAME_MAC_BYTES);
+	return target;
+}
+
 static unsigned int node_announce_round(struct node_group *group)
 {
-	struct announce_target targets[LIMIT_INTERFACES];
-	unsigned int sent = 0, failed;
+	struct announce_target targets[NODE_VMACS * LIMIT_INTERFACES];
+	unsigned int sent = 0, failed, count = 0;
 
 	for (uint32_t i = 0; i < group->config->interface_count; i++) {
 		const struct config_interface *interface = &group->config->interfaces[i];
 		const struct node_path *path = &group->node->paths[interface->path];
-		const struct links_entry *link = node_path_link(path);
 
-		targets[i] = (struct announce_target){
-			.fd = link->ifindex != 0 ? path->port.fd : -1,
-			.ifindex = link->ifindex,
-			.addresses = interface->addresses,
-			.address_count = interface->address_count,
-		};
-		memcpy(targets[i].mac, link->mac, FRAME_MAC_BYTES);
+		if (!interface->virtual_mac) {
+			targets[count++] =
+				node_announce_target(path, node_path_link(path), IPADDR_NONE);
+			continue;
+		}
+		targets[count++] =
+			node_announce_target(path, node_address_link(path, IPADDR_V4), IPADDR_V4);
+		targets[count++] =
+			node_announce_target(path, node_address_link(path, IPADDR_V6), IPADDR_V6);
 	}
-	failed = announce_round(targets, group->config->interface_count, &sent);
+	failed = announce_round(targets, count, &sent);
 	if (failed > 0)
 		log_warnx("group %s: %u of %u announcements could not be sent", group->config->name,
 			failed, failed + sent);

@@ -114,6 +114,8 @@ int node_sweep(struct node *node)
 	}
 	if (r == 0)
 		r = node_sweep_interfaces(node, deadline);
+	if (r == 0)
+		node_vmac_sweep(node);
 	free(leftovers);
 	return r;
 }

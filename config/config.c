@@ -3,6 +3,7 @@
 #include "common/check.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const phase_names[] = {
@@ -77,6 +78,25 @@ const struct config_path *config_path_lookup_tag(const struct config *cfg, uint3
 		if (cfg->paths[i].path_tag == path_tag)
 			return &cfg->paths[i];
 	return NULL;
+}
+
+bool config_vmac(const struct config *cfg, const struct config_interface *interface,
+	enum ipaddr_family family, char ret_name[static CONFIG_IFNAME_MAX],
+	uint8_t ret_mac[static 6])
+{
+	uint8_t vhid = cfg->groups[interface->group].vhid;
+	bool is_v4 = family == IPADDR_V4, is_there = false;
+	/* RFC 9568 section 7.3. */
+	const uint8_t mac[6] = {0x00, 0x00, 0x5e, 0x00, is_v4 ? 0x01 : 0x02, vhid};
+
+	for (uint32_t i = 0; i < interface->address_count; i++)
+		is_there |= interface->addresses[i].family == family;
+	if (!interface->virtual_mac || !is_there)
+		return false;
+	(void)snprintf(ret_name, CONFIG_IFNAME_MAX, "%.*s.%c%u", (int)CONFIG_VMAC_IFNAME_MAX,
+		interface->name, is_v4 ? 'v' : 'w', vhid);
+	memcpy(ret_mac, mac, sizeof(mac));
+	return true;
 }
 
 const struct config_track *config_track_lookup(const struct config_group *group, const char *name)

@@ -147,7 +147,7 @@ struct config_interface {
 	uint8_t weight; /* demotion while it fails its own test */
 	uint8_t probe_count;
 	struct ipaddr probes[CONFIG_PROBES_MAX];
-	bool virtual_mac; /* not yet: always false */
+	bool virtual_mac; /* the addresses live on devices of their own: config_vmac() */
 	bool bring_up;	  /* down on a backup; carries no adverts */
 	uint32_t route_count;
 	const struct config_route *routes;
@@ -306,6 +306,14 @@ const struct config_path *config_path_lookup(const struct config *cfg, const cha
 const struct config_path *config_path_lookup_tag(const struct config *cfg, uint32_t path_tag);
 
 const struct config_track *config_track_lookup(const struct config_group *group, const char *name);
+
+/* config_vmac: the device that carries the interface's virtual addresses of that family under the
+ * group's virtual Ethernet address: its name ("lan0.v51", IPv6 "lan0.w51"; the same on every node)
+ * and that address. False: there is none (not virtual_mac, or no address of that family). */
+#define CONFIG_VMAC_IFNAME_MAX 10u /* characters of the logical name, so that both fit */
+bool config_vmac(const struct config *cfg, const struct config_interface *interface,
+	enum ipaddr_family family, char ret_name[static CONFIG_IFNAME_MAX],
+	uint8_t ret_mac[static 6]);
 
 /* config_track_equal: nothing about it differs. */
 bool config_track_equal(const struct config_track *a, const struct config_track *b);

@@ -100,7 +100,23 @@ static void check_devices(
 
 /* ---- groups ---- */
 
-/* The wire of a bring_up interface is dark on a backup: something else must carry the adverts. */
+static void check_virtual_mac(const struct config *cfg, struct config_errors *errors)
+{
+	for (uint32_t i = 0; i < cfg->interface_count; i++) {
+		const struct config_interface *interface = &cfg->interfaces[i];
+
+		if (interface->virtual_mac && strlen(interface->name) > CONFIG_VMAC_IFNAME_MAX)
+			config_errors_add(errors, interface->pos,
+				"%s: too long a name for virtual_mac; allowed: %u characters (a "
+				"node's own name may be longer)",
+				interface->name, CONFIG_VMAC_IFNAME_MAX);
+		if (interface->virtual_mac && interface->bring_up)
+			config_errors_add(errors, interface->pos,
+				"%s: virtual_mac and bring_up exclude each other", interface->name);
+	}
+}
+
+/* The wire of a bring_up interface is dark on a backup: it says nothing about the node. */
 static void check_bring_up(const struct config *cfg, struct config_errors *errors)
 {
 	for (uint32_t i = 0; i < cfg->interface_count; i++) {
@@ -129,7 +145,7 @@ static void check_shared_interfaces(const struct config *cfg, struct config_erro
 				continue;
 			config_errors_add(errors, a->pos,
 				"%s is an interface of group %s already: groups that share one "
-				"need virtual_mac, which is not yet built",
+				"are not yet built",
 				a->name, other->name);
 			if (mine->vhid && mine->vhid == other->vhid)
 				config_errors_add(errors, mine->pos,
@@ -371,6 +387,7 @@ void config_check(struct config *cfg, struct config_errors *errors)
 			check_alias_known(cfg, &cfg->nodes[n].aliases[i], errors);
 		check_devices(cfg, &cfg->nodes[n], errors);
 	}
+	check_virtual_mac(cfg, errors);
 	check_bring_up(cfg, errors);
 	check_shared_interfaces(cfg, errors);
 	check_virtual_addresses(cfg, errors);

@@ -265,6 +265,9 @@ static void diff_interface(struct diff *diff, const struct config_group *group,
 	if (a->bring_up != b->bring_up)
 		tell(diff, CONFIG_CHANGE_INTERFACE, group->name, "group %s: bring_up of %s: %s",
 			group->name, a->name, b->bring_up ? "false -> true" : "true -> false");
+	if (a->virtual_mac != b->virtual_mac)
+		tell(diff, CONFIG_CHANGE_INTERFACE, group->name, "group %s: virtual_mac of %s: %s",
+			group->name, a->name, b->virtual_mac ? "false -> true" : "true -> false");
 	if (!same_routes(a, b))
 		tell(diff, CONFIG_CHANGE_INTERFACE, group->name, "group %s: other routes of %s",
 			group->name, a->name);

@@ -114,22 +114,6 @@ static void take_probes(
 			interface->probe_count++;
 }
 
-/* Reads a switch that may only be off until its feature is there. */
-static void take_off(struct config_parser *parser, const struct config_tree_node *value)
-{
-	bool flag = false;
-
-	if (config_shape_bool(parser, value, &flag) && flag)
-		config_shape_later(parser, value, "true", "false");
-}
-
-static void take_virtual_mac(
-	struct config_parser *parser, void *object, const struct config_tree_node *value)
-{
-	(void)object;
-	take_off(parser, value);
-}
-
 #define INTERFACE(field) CONFIG_SHAPE_FIELD(struct config_interface, field)
 
 static const struct config_shape_key interface_keys[] = {
@@ -146,9 +130,9 @@ static const struct config_shape_key interface_keys[] = {
 		.range_text = "at most 8",
 		.meaning = "Who must answer ARP or neighbour discovery for the interface to be "
 			   "alive."},
-	{"virtual_mac", CONFIG_SHAPE_OTHER, false, .take = take_virtual_mac, .type_text = "switch",
-		.fallback_text = "false", .range_text = "false (true: not yet built)",
-		.meaning = "The virtual addresses under 00:00:5e:00:01:VHID."},
+	{"virtual_mac", CONFIG_SHAPE_BOOL, false, INTERFACE(virtual_mac), .fallback = false,
+		.meaning = "The virtual addresses under 00:00:5e:00:01:VHID (IPv6: 02), on devices "
+			   "of their own that rules must name: lan0.v51 (IPv6: lan0.w51)."},
 	{"bring_up", CONFIG_SHAPE_BOOL, false, INTERFACE(bring_up), .fallback = false,
 		.meaning = "The interface is administratively down except on the master. It "
 			   "carries no adverts then: the group needs another path."},

@@ -8,8 +8,8 @@
 #include "config/config.h"
 #include "rules/rules.h"
 
-_Static_assert(
-	RULES_INTERFACES_MAX >= LIMIT_INTERFACES * 2, "interfaces and aliases of a node fit");
+_Static_assert(RULES_INTERFACES_MAX >= LIMIT_INTERFACES * 4,
+	"interfaces, their devices, and aliases of a node fit");
 _Static_assert(RULES_IFNAME_MAX == CONFIG_IFNAME_MAX, "the same names");
 
 /* put_path: absolute, as nft runs in the file's folder. False: too long. */
@@ -50,6 +50,20 @@ static void add_addresses(struct rules_spec *spec, const struct config_interface
 	}
 }
 
+/* add_devices: those of virtual_mac are up on a master alone, so no shield guards them; rules name
+ * them. */
+static void add_devices(struct rules_spec *spec, const struct config *config,
+	const struct config_interface *interface)
+{
+	const enum ipaddr_family families[] = {IPADDR_V4, IPADDR_V6};
+	char name[CONFIG_IFNAME_MAX];
+	uint8_t mac[6];
+
+	for (size_t i = 0; i < ARRAY_LEN(families); i++)
+		if (config_vmac(config, interface, families[i], name, mac))
+			add_interface(spec, name, name, false);
+}
+
 bool rules_spec_from_config(const struct config *config, const char *node_name,
 	const char *group_name, struct rules_spec *ret)
 {
@@ -69,6 +83,7 @@ bool rules_spec_from_config(const struct config *config, const char *node_name,
 
 		add_interface(ret, config_ifname(config, node, interface->name), interface->name,
 			shielded);
+		add_devices(ret, config, interface);
 		if (shielded)
 			add_addresses(ret, interface);
 	}

@@ -87,19 +87,32 @@ static void owner_read_locals(struct owner *owner)
 	qsort(owner->locals, owner->local_count, sizeof(*owner->locals), owner_compare);
 }
 
+static void owner_add_interface(struct owner *owner, const char *name, uint8_t group)
+{
+	unsigned int index = if_nametoindex(name);
+
+	if (index == 0)
+		return; /* not there yet: a later change tells */
+	owner->interfaces[owner->interface_count].index = index;
+	owner->interfaces[owner->interface_count++].group = group;
+}
+
 static void owner_read_interfaces(struct owner *owner)
 {
+	const enum ipaddr_family families[] = {IPADDR_V4, IPADDR_V6};
 	const struct config *cfg = owner->cfg;
+	char device[CONFIG_IFNAME_MAX];
+	uint8_t mac[6];
 
 	owner->interface_count = 0;
 	for (uint32_t i = 0; i < cfg->interface_count; i++) {
-		const char *name = config_ifname(cfg, cfg->self, cfg->interfaces[i].name);
-		unsigned int index = if_nametoindex(name);
+		const struct config_interface *interface = &cfg->interfaces[i];
 
-		if (index == 0)
-			continue; /* not there yet: a later change tells */
-		owner->interfaces[owner->interface_count].index = index;
-		owner->interfaces[owner->interface_count++].group = cfg->interfaces[i].group;
+		owner_add_interface(
+			owner, config_ifname(cfg, cfg->self, interface->name), interface->group);
+		for (unsigned int k = 0; k < 2; k++)
+			if (config_vmac(cfg, interface, families[k], device, mac))
+				owner_add_interface(owner, device, interface->group);
 	}
 }
 

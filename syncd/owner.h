@@ -18,7 +18,7 @@
 
 #define OWNER_LOCAL_MAX	     4096u /* local addresses that are known; more are not ignored (logged) */
 #define OWNER_CACHE_ENTRIES  4096u
-#define OWNER_INTERFACES_MAX LIMIT_INTERFACES
+#define OWNER_INTERFACES_MAX (3u * LIMIT_INTERFACES) /* and the devices of virtual_mac */
 
 #define OWNER_IGNORE (-1)
 

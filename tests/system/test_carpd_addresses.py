@@ -3,6 +3,7 @@
 do to them; what is left of them when carpd dies."""
 import json
 import re
+import subprocess
 import unittest
 
 import pair as lab
@@ -151,6 +152,91 @@ class Addresses(unittest.TestCase):
             pair.start(node)
             lab.wait(lambda: node.state() == "backup", 20, "fw1 is a backup")
             self.assertTrue(has_nothing(node), (routes(node), is_up(node), addresses(node)))
+
+
+VIRTUAL = """
+cluster: edge
+keys: [edge.key]
+nodes:
+  fw1: {{ id: 1, address: 10.9.9.1 }}
+  fw2: {{ id: 2, address: 10.9.9.2, advskew: 100 }}
+election:
+  advbase: {advbase}
+{election}
+groups:
+  edge:
+    vhid: 51
+    interfaces:
+      lan0: {{ addresses: [10.1.0.254/24, "fd01::fe/64"], virtual_mac: true }}
+      wan0: {{ addresses: [10.2.0.254/24], virtual_mac: true }}
+{group}
+promotion: {{ deadlines: {{ before: 3s, state: 3s, rules: 2s, addresses: 2s }} }}
+{rest}
+"""
+
+DEVICES = {"lan0.v51": "00:00:5e:00:01:33", "lan0.w51": "00:00:5e:00:02:33", "wan0.v51": "00:00:5e:00:01:33"}
+
+
+class VirtualMac(unittest.TestCase):
+    def devices(self, node):
+        links = json.loads(node.run("ip", "-j", "link").stdout)
+        return {link["ifname"]: link["address"] for link in links if ".v" in link["ifname"] or ".w" in link["ifname"]}
+
+    def are_up(self, node):
+        return [name for name in DEVICES if is_up(node, name)]
+
+    def cache(self, namespace, address):
+        """What a host's neighbour cache says, after it has asked."""
+        subprocess.run(["ip", "netns", "exec", namespace, "ping", "-c1", "-W1", address], capture_output=True)
+        out = subprocess.run(["ip", "-n", namespace, "-j", "neigh", "show", address], capture_output=True, text=True)
+        return [entry.get("lladdr") for entry in json.loads(out.stdout or "[]")]
+
+    def test_a_takeover_changes_no_cache(self):
+        with lab.Pair(advbase="200ms", sync=False, config=VIRTUAL, daemons=False) as pair:
+            fw1, fw2 = pair.fw1, pair.fw2
+            # fw1 has an address of its own in the LAN: it must not answer for the virtual one with its own card's.
+            pair.ip("addr add 10.1.0.1/24 dev lan0", fw1.namespace)
+            pair.ip("-6 addr add fd01::10/64 dev br0 nodad", pair.lan)
+            pair.ip("route add 10.1.0.0/24 via 10.2.0.254", pair.wan)
+            for node in pair.nodes:
+                pair.start(node)
+            lab.wait(lambda: fw1.state() == "master" and fw2.state() == "backup", 30,
+                     lambda: f"fw1 master; now {[n.group() for n in pair.nodes]}")
+            for node in pair.nodes:
+                self.assertEqual(self.devices(node), DEVICES)
+            self.assertEqual((self.are_up(fw1), self.are_up(fw2)), (list(DEVICES), []))
+            self.assertEqual(set(addresses(fw1, "lan0.v51")) | set(addresses(fw1, "lan0.w51")), {"10.1.0.254", "fd01::fe"})
+            self.assertEqual(set(addresses(fw1, "lan0")), {"10.1.0.1"})
+
+            def caches():
+                return [self.cache(pair.lan, "10.1.0.254"), self.cache(pair.lan, "fd01::fe"),
+                        self.cache(pair.wan, "10.2.0.254")]
+
+            wanted = [["00:00:5e:00:01:33"], ["00:00:5e:00:02:33"], ["00:00:5e:00:01:33"]]
+            lab.wait(lambda: caches() == wanted, 30, caches)
+            with lab.Probe(pair, rate=100) as probe:
+                probe.mark()
+                self.assertEqual(fw1.carpool("handover").returncode, 0)
+                lab.wait(lambda: self.are_up(fw2) == list(DEVICES) and not self.are_up(fw1), 20, "fw2 has the devices")
+                reached = len(probe.arrived)
+                lab.wait(lambda: len(probe.arrived) > reached + 20, 20, "traffic goes through fw2")
+            self.assertEqual(caches(), wanted)
+            # Its carpd dies: the guard sets the devices down; fw1 has everything; a new life finds it in order.
+            fw2.kill("carpd")
+            lab.wait(lambda: not self.are_up(fw2), 20, "the guard has set them down")
+            lab.wait(lambda: fw1.state() == "master" and caches() == wanted, 30, caches)
+            pair.start(fw2)
+            lab.wait(lambda: fw2.state() == "backup", 30, "fw2 is back")
+            self.assertEqual((self.devices(fw2), self.are_up(fw2)), (DEVICES, []))
+            # An interface that is made anew takes its devices along: they come back with it.
+            pair.ip("link del lan0", fw1.namespace)
+            lab.wait(lambda: fw2.state() == "master", 30, "fw2 takes over")
+            pair.ip(f"link add lan0 netns {fw1.namespace} type veth peer name fw1 netns {pair.lan}")
+            pair.ip("link set lan0 up", fw1.namespace)
+            pair.ip("link set fw1 master br0 up", pair.lan)
+            lab.wait(lambda: self.devices(fw1) == DEVICES, 20, lambda: self.devices(fw1))
+            self.assertEqual(fw1.end("carpd", 20), 0)
+            self.assertEqual(self.devices(fw1), {})
 
 
 if __name__ == "__main__":
