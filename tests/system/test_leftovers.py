@@ -148,7 +148,7 @@ class Leftovers(unittest.TestCase):
         with lab.Pair() as pair, Wire(pair) as wire:
             fw1 = pair.fw1
             # The guard withdraws: nothing may be left after a moment, lifetimes need not help.
-            _, last_advert = self.dies(pair, wire, "abort", lambda: fw1.kill("carpd", signal.SIGABRT), 3)
+            _, last_advert = self.dies(pair, wire, "abort", lambda: fw1.kill("carpd", signal.SIGABRT), 4)
             self.assertLess(last_advert, 3000, "nothing but the resignation was said")
             self.assertEqual([e["reason"] for e in pair.fw2.json("history")["transitions"] if e["to"] == "master"][-1],
                              "MASTER_RESIGNED")
