@@ -11,9 +11,10 @@ turns, so that whatever else the machine does is spread over all of them.
 
 carpool is carpd alone, as keepalived is alone; --full adds syncd and a ruleset (a NATed flow; all stages of a promotion).
 keepalived: advert_int from 10 ms on, its lowest. --confirm on: rapid confirmation, from advbase 5 ms on.
---cpu SECONDS: at advbase 10 ms, what the processes of either node take while nothing happens. 0: not.
-Spontaneous: a transition that nobody has caused, seen from the moment that all is well to the cut, or while the
-processor time was measured; such a run's outage does not count. A real-time witness (witness.c) looks on: those that
+--cpu SECONDS: at advbase 10 ms, what the processes of either node take while nothing happens, by thread, and beside them
+a process that wakes as often and does nothing (bare.c): on a virtual machine most of it may be that. 0: not.
+Spontaneous: a transition that nobody has caused, seen from the moment that all is well to the cut; such a run's outage
+does not count. A real-time witness (witness.c) looks on: those that
 overlap a stall of the machine longer than what the series tolerates are told apart ("stalled"). Late: runs in which our
 own sender stalled for longer than an interval (or 2 ms) between cut and recovery, or the cut itself took more than 2 ms
 (somebody else held RTNL, the one lock for all links of a machine): their outage may be the machine's.
@@ -26,6 +27,7 @@ import json
 import os
 import random
 import statistics
+import subprocess
 import sys
 import time
 
@@ -111,22 +113,29 @@ def one_block(lab, series, count, rate):
     return results
 
 
+def watch_processors(pids, seconds):
+    """name -> processor time of those processes within that time; pids is name -> list of them."""
+    before, begun = {name: twin.threads(list_of) for name, list_of in pids.items()}, time.monotonic()
+    time.sleep(seconds)
+    wall = time.monotonic() - begun
+    return {name: twin.processor_time(before[name], twin.threads(list_of), wall) for name, list_of in pids.items()}
+
+
 def measure_cpu(lab, series, seconds):
-    """Percent of one core that each node's processes take while nothing happens."""
+    """What each node's processes take while nothing happens, and beside them a process that only wakes as often."""
     software = make(lab, series)
+    bare = subprocess.Popen([twin.BUILD + "/tests/bench/bare", str(int(1000 * series["advbase_ms"]))])
     try:
         for node in twin.NODES:
             software.start(node)
         software.home()
         time.sleep(1)
-        since, begun = time.time(), time.monotonic()
-        before = {node: (software.pids(node), twin.cpu_seconds(software.pids(node))) for node in twin.NODES}
-        time.sleep(seconds)
-        wall = time.monotonic() - begun
-        percent = {node: round(100 * (twin.cpu_seconds(pids) - spent) / wall, 3) for node, (pids, spent) in before.items()}
-        return {**series, "seconds": round(wall, 1), "master_percent": percent["fw1"], "standby_percent": percent["fw2"],
-                "spontaneous": software.moves(since)}
+        since = time.time()
+        found = watch_processors({"master": software.pids("fw1"), "standby": software.pids("fw2"), "bare": [bare.pid]}, seconds)
+        return {**series, "seconds": seconds, "threads": found, "spontaneous": software.moves(since)}
     finally:
+        bare.kill()
+        bare.wait()
         software.stop()
 
 
@@ -177,12 +186,12 @@ def print_table(document):
         print(HEAD % (line["software"] + ("+" if line["full"] else ""), "%gms" % line["advbase_ms"], line["skew"],
                       line["confirm"] or "-", line["runs"], *figures, "%gms" % (3 * line["advbase_ms"]), line["spontaneous"],
                       line["stalled"], line["late"], line["failed"]))
-    if document["cpu"]:
-        print("\nprocessor time, percent of one core      master  standby")
     for line in document["cpu"]:
-        print("%-10s advbase %gms confirm %-4s %3.0f s     %6.3f   %6.3f" % (
-            line["software"], line["advbase_ms"], line["confirm"] or "-", line["seconds"], line["master_percent"],
-            line["standby_percent"]))
+        print("\n%s, advbase %gms, confirm %s: percent of one core (turns a second)" % (
+            line["software"], line["advbase_ms"], line["confirm"] or "-"))
+        for role, found in line["threads"].items():
+            parts = ", ".join("%s %.2f" % (name, percent) for name, (percent, _) in sorted(found.items()) if name != "all")
+            print("  %-8s %6.3f (%4.0f): %s" % (role, *found["all"], parts))
 
 
 def earlier(options):
@@ -204,11 +213,11 @@ def measure(options, document):
                 results = one_block(lab, series, count, options.rate)
                 collected.setdefault(key(series), {**series, "results": []})["results"] += results
                 fresh += [(series, result) for result in results if "error" not in result]
+        stalls, worst = witness.stop()  # it would be seen in the processor time
         if options.cpu > 0:
             for series in all_series(argparse.Namespace(**{**vars(options), "advbase": [CPU_ADVBASE_MS], "skew": [100]})):
                 cpu.append(measure_cpu(lab, series, options.cpu))
-        stalls, worst = witness.stop()
-    for series, result in fresh + [(line, line) for line in cpu]:
+    for series, result in fresh:
         result["spontaneous"] = explain(series, result["spontaneous"], stalls)
     document["series"] = [collected[name] for name in sorted(collected)]
     document["cpu"] += cpu
@@ -230,7 +239,7 @@ def main():
             json.dump(document, file, indent=1)
     wrong = 0
     results = [(entry, result) for entry in document["series"] for result in entry["results"] if "error" not in result]
-    for series, result in results + [(line, line) for line in document["cpu"]]:
+    for series, result in results:
         for move in result["spontaneous"]:
             print("%s advbase %gms confirm %s: %s: %s" % (series["software"], series["advbase_ms"], series["confirm"] or "-",
                                                          move["what"], move["stall"] or "no stall of this machine"))

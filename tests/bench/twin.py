@@ -64,15 +64,29 @@ def descendants(pid):
     return found
 
 
-def cpu_seconds(pids):
-    """Processor time of all threads of these processes, to the nanosecond (/proc/PID/task/TID/schedstat)."""
-    total = 0
+def threads(pids):
+    """(pid, thread) -> (name, seconds of processor time, times it was switched to), from /proc."""
+    found = {}
     for pid in pids:
         with contextlib.suppress(OSError):
             for thread in os.listdir("/proc/%d/task" % pid):
-                with open("/proc/%d/task/%s/schedstat" % (pid, thread)) as stat:
-                    total += int(stat.read().split()[0])
-    return total / 1e9
+                with open("/proc/%d/task/%s/schedstat" % (pid, thread)) as stat, \
+                        open("/proc/%d/task/%s/comm" % (pid, thread)) as comm:
+                    time_ns, _, turns = stat.read().split()
+                    found[pid, thread] = (comm.read().strip(), int(time_ns) / 1e9, int(turns))
+    return found
+
+
+def processor_time(before, after, seconds):
+    """By thread name: [percent of one core, turns a second], of all that live; and "all"."""
+    total = {"all": [0.0, 0.0]}
+    for key, (name, spent, turns) in after.items():
+        _, spent_before, turns_before = before.get(key, (name, 0.0, 0))
+        for what in (name, "all"):
+            sums = total.setdefault(what, [0.0, 0.0])
+            sums[0] += 100 * (spent - spent_before) / seconds
+            sums[1] += (turns - turns_before) / seconds
+    return {name: [round(percent, 3), round(turns, 1)] for name, (percent, turns) in total.items() if turns > 0.5}
 
 
 class Lab:
