@@ -190,10 +190,17 @@ static bool node_carp2_has(const struct node_path *path, enum ipaddr_family fami
 }
 
 static void node_carp2_send_to(struct node_path *path, const struct ipaddr *source,
-	const struct ipaddr *group, const uint8_t bytes[static CARP2_BYTES])
+	const struct ipaddr *group, const struct election_action *action)
 {
 	struct guard_destination to = {.address = *group};
+	uint8_t bytes[CARP2_BYTES];
+	struct carp2_advert advert;
 
+	election_carp2_advert(path->node->core, action, &advert);
+	/* A number each: a receiver of both must not take the second for a repeated first. */
+	advert.counter += group->family == IPADDR_V6;
+	if (!node_carp2_make(path, &advert, bytes))
+		CHECK(false);
 	frame_multicast_mac(group, to.mac);
 	node_send_to(path, source, &to, bytes, CARP2_BYTES);
 }
@@ -206,20 +213,15 @@ void node_carp2_send(struct node_path *path, const struct election_action *actio
 	const struct ipaddr group_v4 = frame_group_v4(), group_v6 = frame_group_v6();
 	const struct ipaddr any = {.family = IPADDR_V4, .prefix_len = 32};
 	const struct links_entry *link = node_path_link(path);
-	uint8_t bytes[CARP2_BYTES];
-	struct carp2_advert advert;
 
 	/* Native words - challenges, questions - have no place on this wire. */
 	if (!action->carp2)
 		return;
-	election_carp2_advert(path->node->core, action, &advert);
-	if (!node_carp2_make(path, &advert, bytes))
-		CHECK(false);
 	if (node_carp2_has(path, IPADDR_V4))
 		node_carp2_send_to(path, link->own_v4.family == IPADDR_V4 ? &link->own_v4 : &any,
-			&group_v4, bytes);
+			&group_v4, action);
 	if (node_carp2_has(path, IPADDR_V6) && link->link_local_v6.family == IPADDR_V6)
-		node_carp2_send_to(path, &link->link_local_v6, &group_v6, bytes);
+		node_carp2_send_to(path, &link->link_local_v6, &group_v6, action);
 }
 
 bool node_carp2_guard_lane(struct node_path *path, struct guard_lane *lane)

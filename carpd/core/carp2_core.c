@@ -156,14 +156,15 @@ static void carp2_core_record(struct election *e, const struct election_event *e
 	struct model_group *g = &e->groups[event->group];
 	struct model_carp2 *c = &g->carp2;
 	bool bowed_out = carp2_core_bows_out(e, event);
+	bool alone = node == 0 || !peers_alive(e, event->group, event->carp2.peer);
 
-	if (!carp2_core_alive(e, event->group) && !bowed_out)
+	if (alone && !bowed_out && !carp2_core_alive(e, event->group))
 		trace_line(e, event->group,
 			TRACE_TEXT("%s is heard as master, %u+%u/256 s, demotion %u",
 				node ? trace_node(e, node) : "a foreign node", event->carp2.advbase,
 				event->carp2.advskew, event->carp2.demote),
 			"by CARPv2 alone");
-	else if (bowed_out && !c->bowed_out)
+	else if (alone && bowed_out && !c->bowed_out)
 		trace_line(e, event->group,
 			TRACE_TEXT("%s bows out", node ? trace_node(e, node) : "a foreign node"),
 			"its group is vacant");
@@ -536,10 +537,12 @@ void carp2_core_send(struct election *e, uint16_t lane, bool last)
 
 	if (!g->carp2.bow_out_due && (last || !speaks))
 		return;
-	CHECK(e->counter < REPLAY_COUNTER_LAST - 1);
+	/* Two numbers: the shell sends one advert a family, and none is ever sent twice. */
+	CHECK(e->counter < REPLAY_COUNTER_LAST - 2);
 	action = election_append(e, ELECTION_ACTION_SEND, group);
 	action->path = e->lanes[lane].path;
-	action->counter = ++e->counter;
+	action->counter = e->counter + 1;
+	e->counter += 2;
 	action->carp2 = true;
 	action->bow_out = g->carp2.bow_out_due && !speaks;
 	g->carp2.bow_out_due = false;

@@ -157,7 +157,8 @@ struct election_action {
 	uint8_t echo_to;
 	uint16_t size_bytes; /* with echo_to: of the question */
 	uint8_t echo[ADVERT_CHALLENGE_BYTES];
-	bool carp2; /* election_carp2_advert() instead; on every family that the interface has */
+	bool carp2; /* election_carp2_advert() instead, with `counter` over IPv4 and the next over
+		     * IPv6 */
 	bool bow_out;
 };
 

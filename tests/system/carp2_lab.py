@@ -42,7 +42,7 @@ groups:
   office:
     vhid: 42
     advskew: {{ fw1: {skew1}, fw2: {skew2} }}
-    interfaces: {{ lan0: [{vip}/24] }}
+    interfaces: {{ lan0: [{vip}/24{more}] }}
 promotion: {{ deadlines: {{ before: 3s, state: 3s, rules: 2s, addresses: 2s }} }}
 """
 
@@ -133,7 +133,7 @@ class Carp2Lab:
 
     count, lock = itertools.count(), threading.Lock()
 
-    def __init__(self, ucarps=1, election="", advbase="1s", skews=(100, 200)):
+    def __init__(self, ucarps=1, election="", advbase="1s", skews=(100, 200), more=""):
         with self.lock:
             need_root()
         if ucarps and not shutil.which("ucarp"):
@@ -144,7 +144,7 @@ class Carp2Lab:
         self.dir = self.folder.name
         os.chmod(self.dir, 0o755)
         self.config = self.dir + "/cluster.yaml"
-        self.write(election, advbase, skews)
+        self.write(election, advbase, skews, more)
         for name, text in (("office.key", os.urandom(32).hex()), ("office.pass", PASSPHRASE)):
             with open(os.open(f"{self.dir}/{name}", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
                 file.write(text + "\n")
@@ -153,10 +153,10 @@ class Carp2Lab:
         self.ucarps = [Ucarp(self, number + 1) for number in range(ucarps)]
         self.lan = self.prefix + "lan"
 
-    def write(self, election="", advbase="1s", skews=(100, 200)):
+    def write(self, election="", advbase="1s", skews=(100, 200), more=""):
         with open(self.config, "w") as file:
             file.write(CONFIG.format(advbase=advbase, election=election or "preempt: false", skew1=skews[0],
-                                     skew2=skews[1], vip=VIP))
+                                     skew2=skews[1], vip=VIP, more=more))
 
     def ip(self, words, namespace=None):
         subprocess.run(["ip", *(["-n", namespace] if namespace else []), *words.split()], check=True,
