@@ -411,7 +411,8 @@ unsigned int node_path_destinations(
 
 /* node_drop: tells of a packet that was dropped, at most once a second; the caller has counted. */
 void node_drop(struct node *node, const struct node_path *path, const char *name);
-void node_send_to(struct node_path *path, const struct ipaddr *source,
+/* node_send_on: a packet with that payload, by the path's socket, on that device. */
+void node_send_on(struct node_path *path, uint32_t ifindex, const struct ipaddr *source,
 	const struct guard_destination *to, const uint8_t *bytes, size_t size_bytes);
 
 /* --- node_carp2.c */

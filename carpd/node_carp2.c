@@ -192,6 +192,7 @@ static bool node_carp2_has(const struct node_path *path, enum ipaddr_family fami
 static void node_carp2_send_to(struct node_path *path, const struct ipaddr *source,
 	const struct ipaddr *group, const struct election_action *action)
 {
+	const struct links_entry *device = node_address_link(path, group->family);
 	struct guard_destination to = {.address = *group};
 	uint8_t bytes[CARP2_BYTES];
 	struct carp2_advert advert;
@@ -202,7 +203,11 @@ static void node_carp2_send_to(struct node_path *path, const struct ipaddr *sour
 	if (!node_carp2_make(path, &advert, bytes))
 		CHECK(false);
 	frame_multicast_mac(group, to.mac);
-	node_send_to(path, source, &to, bytes, CARP2_BYTES);
+	/* With virtual_mac, as the BSDs: the switches learn from every advert where the virtual
+	 * Ethernet address is. A device that is not up yet (a candidate's) says nothing. */
+	if (!links_entry_alive(device))
+		device = node_path_link(path);
+	node_send_on(path, device->ifindex, source, &to, bytes, CARP2_BYTES);
 }
 
 /* node_carp2_send: on each family that the interface has virtual addresses of, as the BSDs do: they

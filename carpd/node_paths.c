@@ -257,7 +257,7 @@ unsigned int node_path_destinations(
 	return count;
 }
 
-void node_send_to(struct node_path *path, const struct ipaddr *source,
+void node_send_on(struct node_path *path, uint32_t ifindex, const struct ipaddr *source,
 	const struct guard_destination *to, const uint8_t *bytes, size_t size_bytes)
 {
 	uint8_t packet[FRAME_PACKET_MAX];
@@ -267,7 +267,7 @@ void node_send_to(struct node_path *path, const struct ipaddr *source,
 	int r;
 
 	CHECK(packet_bytes > 0);
-	r = port_send(path->port.fd, node_path_link(path)->ifindex,
+	r = port_send(path->port.fd, ifindex,
 		to->address.family == IPADDR_V4 ? ETH_P_IP : ETH_P_IPV6, to->mac, packet,
 		packet_bytes);
 	path->sent++;
@@ -276,6 +276,12 @@ void node_send_to(struct node_path *path, const struct ipaddr *source,
 		path->send_errors++;
 		node->send_errors++;
 	}
+}
+
+static void node_send_to(struct node_path *path, const struct ipaddr *source,
+	const struct guard_destination *to, const uint8_t *bytes, size_t size_bytes)
+{
+	node_send_on(path, node_path_link(path)->ifindex, source, to, bytes, size_bytes);
 }
 
 void node_send(struct node *node, const struct election_action *action)

@@ -159,6 +159,28 @@ def tie(folder):
         tap.write_pcap(f"{folder}/tie.pcap")
 
 
+def virtual_mac(folder):
+    """The virtual Ethernet address is the source of a master's adverts, as with the BSDs."""
+    with Carp2Lab(skews=(10, 20), election=f"preempt: false, {HOLD}") as lab, Tap(lab) as tap:
+        ucarp, fw1 = lab.ucarps[0], lab.fw1
+        if fw1.run("ip", "link", "add", "m0", "link", "lan0", "type", "macvlan").returncode:
+            print("no macvlan here: virtual_mac is left out")
+            return
+        fw1.run("ip", "link", "del", "m0")
+        with open(lab.config) as file:
+            text = file.read().replace(f"[{VIP}/24]", f"{{ addresses: [{VIP}/24], virtual_mac: true }}")
+        with open(lab.config, "w") as file:
+            file.write(text)
+        ucarp.start(100, "-P")
+        lab.wait_holder(ucarp, SLOW, "ucarp alone")
+        fw1.start("carpd")
+        wait(lambda: fw1.state() == "backup", SLOW, "fw1 a backup")
+        ucarp.kill()
+        lab.wait_holder(fw1, SLOW, "after ucarp's end")
+        wait(lambda: bytes.fromhex("00005e00012a") in {frame[6:12] for _, frame in tap.of("10.1.0.1")}, SLOW,
+             "an advert from the virtual Ethernet address")
+
+
 def others(folder):
     """Another passphrase and another vhid are no masters; each has its name."""
     with Carp2Lab(skews=(100, 20), ucarps=2, election=f"preempt: false, {HOLD}") as lab, Tap(lab) as tap:
@@ -303,7 +325,7 @@ def main():
         cases = [(strict_pair,), (pair_without_sync,)]
         if shutil.which("ucarp"):
             cases += [(ucarp_dies,), (carpool_dies,), (power_loss_and_sigterm,), (ucarp_preempts,), (both_start, 10, 100),
-                      (both_start, 100, 10), (tie,), (others,)]
+                      (both_start, 100, 10), (tie,), (virtual_mac,), (others,)]
         else:
             print("ucarp is not installed: its cases are left out")
         failed = 0
