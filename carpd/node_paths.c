@@ -4,13 +4,15 @@
 #include "common/check.h"
 #include "common/io/clock.h"
 #include "common/io/log.h"
+#include "common/rbuf.h"
 
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <string.h>
 
-#define NODE_DROP_LOG_MS 1000
-#define NODE_GATEWAYS_MS 500 /* at the start, for one interface */
+#define NODE_DROP_LOG_MS      1000
+#define NODE_GROUP_TAG_OFFSET 16  /* in a native advert: common/advert.h */
+#define NODE_GATEWAYS_MS      500 /* at the start, for one interface */
 
 const struct links_entry *node_path_link(const struct node_path *path)
 {
@@ -58,6 +60,26 @@ static void node_learn(
 	path->macs[peer->index].heard_at = clock_now();
 }
 
+/* node_packet_is_others: groups that share an interface have a port each there, and every port gets
+ * every packet: what names another group of this interface is that port's to judge. */
+static bool node_packet_is_others(const struct node_path *path, const struct frame_ip *ip)
+{
+	const struct config *cfg = path->node->cfg;
+	const struct config_group *group;
+	struct rbuf bytes = rbuf_init(ip->payload, ip->payload_bytes);
+
+	if (path->config->kind != CONFIG_PATH_INTERFACE ||
+		!rbuf_take(&bytes, NODE_GROUP_TAG_OFFSET))
+		return false;
+	group = config_group_lookup_tag(cfg, rbuf_be32(&bytes));
+	if (!group || group->index == path->config->group)
+		return false;
+	for (uint32_t i = 0; i < group->interface_count; i++)
+		if (strcmp(group->interfaces[i].name, path->config->name) == 0)
+			return true;
+	return false;
+}
+
 static void node_packet(struct node_path *path, const struct port_packet *packet)
 {
 	struct election_event event = {.type = ELECTION_EVENT_PACKET, .path = path->index};
@@ -68,8 +90,10 @@ static void node_packet(struct node_path *path, const struct port_packet *packet
 	struct frame_ip ip;
 	uint64_t accepted;
 
-	path->received++;
 	frame_drop = frame_ip_parse(packet->data, packet->size_bytes, &ip);
+	if (frame_drop == FRAME_DROP_NONE && node_packet_is_others(path, &ip))
+		return;
+	path->received++;
 	if (frame_drop != FRAME_DROP_NONE) {
 		node->frame_drops[frame_drop]++;
 		node_drop(node, path, frame_drop_name(frame_drop));

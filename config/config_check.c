@@ -143,10 +143,17 @@ static void check_shared_interfaces(const struct config *cfg, struct config_erro
 
 			if (strcmp(a->name, b->name) != 0)
 				continue;
-			config_errors_add(errors, a->pos,
-				"%s is an interface of group %s already: groups that share one "
-				"are not yet built",
-				a->name, other->name);
+			if (!a->virtual_mac || !b->virtual_mac)
+				config_errors_add(errors, a->pos,
+					"%s is an interface of group %s already: groups that share "
+					"one need virtual_mac, both",
+					a->name, other->name);
+			else if (cfg->election.wire == CONFIG_WIRE_CARP2)
+				config_errors_add(errors, a->pos,
+					"%s is an interface of group %s already: allowed with "
+					"wire: "
+					"native alone",
+					a->name, other->name);
 			if (mine->vhid && mine->vhid == other->vhid)
 				config_errors_add(errors, mine->pos,
 					"%s: vhid %u is group %s's on the same interface %s",

@@ -174,6 +174,32 @@ promotion: {{ deadlines: {{ before: 3s, state: 3s, rules: 2s, addresses: 2s }} }
 {rest}
 """
 
+SHARED = """
+cluster: edge
+keys: [edge.key]
+nodes:
+  fw1: {{ id: 1, address: 10.9.9.1 }}
+  fw2: {{ id: 2, address: 10.9.9.2 }}
+election: {{ advbase: {advbase}, preempt: true, settle: 100ms }}
+groups:
+  office:
+    vhid: 10
+    advskew: {{ fw1: 0, fw2: 100 }}
+    rules: {{ master: office.nft }}
+    interfaces:
+      lan0: {{ addresses: [10.1.0.254/24], virtual_mac: true }}
+      wan0: {{ addresses: [10.2.0.254/24], virtual_mac: true }}
+  guests:
+    vhid: 20
+    advskew: {{ fw1: 100, fw2: 0 }}
+    rules: {{ master: guests.nft }}
+    interfaces:
+      lan0: {{ addresses: [10.1.0.253/24], virtual_mac: true }}
+      wan0: {{ addresses: [10.2.0.253/24], virtual_mac: true }}
+promotion: {{ deadlines: {{ before: 3s, state: 3s, rules: 2s, addresses: 2s }} }}
+{election}{group}{rest}
+"""
+
 DEVICES = {"lan0.v51": "00:00:5e:00:01:33", "lan0.w51": "00:00:5e:00:02:33", "wan0.v51": "00:00:5e:00:01:33"}
 
 
@@ -237,6 +263,38 @@ class VirtualMac(unittest.TestCase):
             lab.wait(lambda: self.devices(fw1) == DEVICES, 20, lambda: self.devices(fw1))
             self.assertEqual(fw1.end("carpd", 20), 0)
             self.assertEqual(self.devices(fw1), {})
+
+    def test_two_groups_share_the_interfaces(self):
+        """Active-active on one pair of wires: each group has its own virtual Ethernet address, each shield knows its
+        own group; either node carries both when the other is dead."""
+        with lab.Pair(advbase="200ms", sync=False, config=SHARED, daemons=False) as pair:
+            fw1, fw2 = pair.fw1, pair.fw2
+            for name in ("office", "guests"):
+                with open(f"{pair.dir}/{name}.nft", "w") as file:
+                    file.write(f"table inet {name} {{ chain passing {{ type filter hook forward priority 0; }}; }}\n")
+            for node in pair.nodes:
+                pair.start(node)
+
+            def states():
+                return [[node.state(group) for group in ("office", "guests")] for node in pair.nodes]
+
+            lab.wait(lambda: states() == [["master", "backup"], ["backup", "master"]], 40, states)
+            wanted = [["00:00:5e:00:01:0a"], ["00:00:5e:00:01:14"]]
+
+            def caches():
+                return [self.cache(pair.lan, "10.1.0.254"), self.cache(pair.lan, "10.1.0.253")]
+
+            lab.wait(lambda: caches() == wanted, 30, caches)
+            self.assertEqual([is_up(fw1, "lan0.v10"), is_up(fw1, "lan0.v20")], [True, False])
+            self.assertEqual(alarms(fw1), {})
+            pair.ip("route add 10.1.0.0/24 via 10.2.0.253", pair.wan)
+            pair.ip("route replace default via 10.1.0.253", pair.lan)
+            with lab.Probe(pair, rate=100):  # through fw2, group guests
+                pass
+            fw1.kill("carpd")
+            lab.wait(lambda: fw2.state("office") == fw2.state("guests") == "master", 30, states)
+            lab.wait(lambda: caches() == wanted, 30, caches)
+            self.assertEqual([is_up(fw2, "lan0.v10"), is_up(fw2, "lan0.v20")], [True, True])
 
 
 if __name__ == "__main__":
