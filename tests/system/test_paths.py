@@ -64,6 +64,9 @@ def alarms(node):
     return {alarm["code"] for alarm in node.status().get("alarms", [])}
 
 
+IPV6 = lab.CONFIG.replace("10.1.0.254/24", '"fd01::fe/64"').replace("10.2.0.254/24", '"fd02::fe/64"').replace(
+    "address: 10.9.9.1", 'address: "fd09::1"').replace("address: 10.9.9.2", 'address: "fd09::2"')
+
 # The hosts to be asked are named: without them, and without any traffic so far, a test has nobody to ask, and passes.
 PROBED = lab.CONFIG.replace("lan0: [10.1.0.254/24]", "lan0: {{ addresses: [10.1.0.254/24], probe: [10.1.0.10] }}").replace(
     "wan0: [10.2.0.254/24]", "wan0: {{ addresses: [10.2.0.254/24], probe: [10.2.0.100] }}")
@@ -82,6 +85,13 @@ class OwnPair(lab.Pair):
             self.ip(f"addr add 10.8.8.{number}/30 dev sync1", node.namespace)
             self.ip(f"addr add 10.1.0.{number}/24 dev lan0", node.namespace)
             self.ip("link set sync1 up", node.namespace)
+
+
+class IPv6Pair(lab.Pair):
+    def build(self):
+        super().build()
+        for number, node in enumerate(self.nodes, 1):
+            self.ip(f"addr add fd09::{number}/64 dev sync0 nodad", node.namespace)
 
 
 class Stalled(AssertionError):
@@ -259,6 +269,26 @@ class OtherShapes(unittest.TestCase):
             # And when that falls silent, too, the master is dead.
             cuts.adverts("lan", "fw1", "fw2")
             lab.wait(lambda: pair.fw2.state() == "master", 20, "fw2 takes over when every path is silent")
+
+    @unless_stalled
+    def test_ipv6_alone(self):
+        """Not one IPv4 address in the config: the adverts go to ff02::12."""
+        with IPv6Pair(sync=False, advbase=ADVBASE, config=IPV6, daemons=False) as pair:
+            for node in pair.nodes:
+                pair.start(node)
+
+            def heard(*via):
+                return all(path(node, one).get("alive") and path(node, one).get("heard_by_peer")
+                           for node in pair.nodes for one in via)
+            lab.wait(lambda: heard("lan0", "wan0", "sync0"), 20, lambda: f"{pair.fw1.peer()} {pair.fw2.peer()}")
+            lab.wait(lambda: {pair.fw1.state(), pair.fw2.state()} == {"master", "backup"}, 20, "one is master")
+            cuts, before = Cuts(pair), world(pair)
+            cuts.adverts("lan", "fw1", "fw2", what="ip6 nexthdr 112")
+            lab.wait(lambda: path(pair.fw2, "lan0").get("alive") is path(pair.fw1, "lan0").get("alive") is False, 20,
+                     "without IPv6 adverts lan0 is silent")
+            self.assertTrue(heard("wan0", "sync0"))
+            self.assertIn("fd01::fe", pair.master().run("ip", "addr", "show", "lan0").stdout)
+            expect_world(pair, before)
 
     @unless_stalled
     def test_redundant_sync_links(self):
