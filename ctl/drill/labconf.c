@@ -131,19 +131,36 @@ static int labconf_save(const char *path, const char *text)
 	return 0;
 }
 
-int labconf_write(struct config *cfg, const struct labconf_options *options,
-	char error[static LABCONF_ERROR_MAX])
+/* labconf_keys: of the lab's own: production ones are never read. */
+static int labconf_keys(struct config *cfg, char error[static LABCONF_ERROR_MAX])
 {
-	char *text;
+	struct config_file *passphrase = &cfg->election.passphrase;
 	int r = keyfile_create(LABCONF_KEY);
 
+	if (r == 0 && passphrase->path)
+		r = labconf_save(LABCONF_PASS, "drill\n");
 	if (r < 0) {
-		(void)snprintf(error, LABCONF_ERROR_MAX, LABCONF_KEY ": %s", strerror(-r));
+		(void)snprintf(error, LABCONF_ERROR_MAX, "keys of the lab: %s", strerror(-r));
 		return r;
 	}
 	cfg->key_count = 1;
 	cfg->keys[0].path = LABCONF_KEY;
 	cfg->keys[0].text = LABCONF_KEY;
+	if (passphrase->path) {
+		passphrase->path = LABCONF_PASS;
+		passphrase->text = LABCONF_PASS;
+	}
+	return 0;
+}
+
+int labconf_write(struct config *cfg, const struct labconf_options *options,
+	char error[static LABCONF_ERROR_MAX])
+{
+	char *text;
+	int r = labconf_keys(cfg, error);
+
+	if (r < 0)
+		return r;
 	for (uint32_t i = 0; r == 0 && i < cfg->group_count; i++) {
 		r = labconf_absolute(&cfg->groups[i].rules_master, error);
 		if (r == 0)

@@ -19,6 +19,7 @@
 #define LABCONF_ERROR_MAX 512u
 #define LABCONF_FILE	  SANDBOX_DIR "/cluster.yaml"
 #define LABCONF_KEY	  SANDBOX_DIR "/drill.key"
+#define LABCONF_PASS	  SANDBOX_DIR "/carp2.pass" /* CARPv2's; the lab's own */
 
 struct labconf_options {
 	bool run_hooks;	    /* keep the operator's handlers and tracked scripts */
