@@ -235,7 +235,8 @@ struct node_group {
 	bool holds; /* carpd wants the addresses to be there: they are renewed */
 	struct node_address_job add_job, remove_job, renew_job;
 	bool is_renewal_wanted; /* something was taken away while one was running */
-	mono_t put_back_at, repaired_at;
+	mono_t put_back_at, repaired_at, link_changed_at;
+	char renew_error[TRANSACTION_ERROR_MAX]; /* of the last renewal */
 	uint64_t put_back_count;
 	/* Rules; the switch itself is the rules executor's alone. */
 	bool has_rules;

@@ -25,6 +25,7 @@
 #define NODE_REPAIR_QUIET_MS 1000 /* the removals that belong to a repair are our own */
 
 #define NODE_REMOVED_SHOWN_S 300
+#define NODE_LINK_QUIET_MS   5000 /* after a link's change: the kernel has removed, nobody else */
 
 /* node_fill_devices: what is up on a master alone: the interface itself, or its virtual devices. */
 static void node_fill_devices(const struct node_path *path, struct node_holdings *holdings)
@@ -172,13 +173,19 @@ static void node_address_error(
 			" (and %u more)", outcome->failed - 1);
 }
 
-static void node_renewed(struct node_group *group, const char *error)
+static void node_renewed(struct node_group *group, const char error[static TRANSACTION_ERROR_MAX])
 {
 	struct node_address_job *job = &group->renew_job;
 
-	if (error[0] != '\0')
+	/* Once for each thing that is wrong, not every second. */
+	if (error[0] != '\0' && strcmp(error, group->renew_error) != 0)
 		log_warnx("group %s: renewing: %s", group->config->name, error);
-	if (job->routes_missing > 0 && group->holds)
+	memcpy(group->renew_error, error, sizeof(group->renew_error));
+	/* A link that was down has taken its routes along. */
+	if (job->routes_missing > 0 && group->holds &&
+		(group->link_changed_at.us == 0 ||
+			mono_diff(clock_now(), group->link_changed_at).us >
+				NODE_LINK_QUIET_MS * 1000))
 		alarms_raise(group->node, "ROUTE_REMOVED", group->index,
 			dur_s(NODE_REMOVED_SHOWN_S),
 			"%u routes were removed by another program; they are put back: stop it, "
@@ -193,7 +200,7 @@ static void node_address_done(struct executor_job *base)
 {
 	struct node_address_job *job = (struct node_address_job *)(void *)base;
 	struct node_group *group = &job->node->groups[job->group];
-	char error[TRANSACTION_ERROR_MAX];
+	char error[TRANSACTION_ERROR_MAX] = "";
 
 	node_address_error(job, error);
 	if (job->is_renewal) {

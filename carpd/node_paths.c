@@ -456,6 +456,9 @@ void node_link_changed(void *context, uint32_t index, const struct links_entry *
 		if (path->link != index)
 			continue;
 		link = node_path_link(path);
+		if (path->config->kind == CONFIG_PATH_INTERFACE &&
+			path->config->interface->route_count > 0)
+			node->groups[path->config->group].link_changed_at = clock_now();
 		if (links_entry_alive(link) != links_entry_alive(old))
 			log_notice("%s (%s): %s", path->config->name, link->name,
 				link->ifindex == 0   ? "the interface is gone"

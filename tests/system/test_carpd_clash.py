@@ -37,7 +37,7 @@ class Clash(unittest.TestCase):
                 out.sendto(payload, ("224.0.0.18", 0))
 
     def test_others_with_our_vhid(self):
-        with lab.Pair(advbase="200ms", sync=False) as pair:
+        with lab.Pair(advbase="300ms", sync=False) as pair:
             self.assertEqual(alarms(pair.fw1), {})
             term = pair.fw1.group()["term"]
             # Other numbers are other people's business.
@@ -57,12 +57,12 @@ class Clash(unittest.TestCase):
             self.assertEqual(pair.fw1.carpool("status", "--check").returncode, 1)
 
     def test_files_that_differ(self):
-        with lab.Pair(daemons=False, advbase="200ms", sync=False) as pair:
+        with lab.Pair(daemons=False, advbase="300ms", sync=False) as pair:
             with open(pair.config) as file:
                 plain = file.read()
             pair.fw2.config = pair.dir + "/other.yaml"
             with open(pair.fw2.config, "w") as file:
-                file.write(plain.replace("10.1.0.254/24", "10.1.0.254/25").replace("200ms", "190ms"))
+                file.write(plain.replace("10.1.0.254/24", "10.1.0.254/25").replace("300ms", "290ms"))
             pair.start_all()
             for node, other in ((pair.fw1, "fw2"), (pair.fw2, "fw1")):
                 lab.wait(lambda: {"ADDRESSES_DIFFER", "TIMERS_DIFFER", "CONFIG_DIFFERS"} <= set(alarms(node)), 20,

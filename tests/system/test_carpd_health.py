@@ -43,7 +43,7 @@ class OwnTest(unittest.TestCase):
     def test_gateways_of_routes_are_asked(self):
         """A switch port dies behind a live carrier. No `probe` is configured: the nodes ask the gateways of their
         routes through that interface, even one that never spoke; who gets no answer gives the group up."""
-        with lab.Pair(daemons=False, advbase="200ms", sync=False) as pair:
+        with lab.Pair(daemons=False, advbase="300ms", sync=False) as pair:
             for number, node in enumerate(pair.nodes, 1):
                 pair.ip(f"addr add 10.2.0.{number}/24 dev wan0", node.namespace)
                 pair.ip("route add 10.50.0.0/16 via 10.2.0.77", node.namespace)
@@ -73,7 +73,7 @@ exit 3
 TRACK = """
     track:
       - {{ interface: dmz0, demote: 50 }}
-      - {{ script: [{dir}/check-isp, "{{group}}"], every: 200ms, timeout: 150ms, demote: 100 }}
+      - {{ script: [{dir}/check-isp, "{{group}}"], every: 600ms, timeout: 500ms, demote: 100 }}
 """
 
 
@@ -95,7 +95,7 @@ class Track(unittest.TestCase):
                  lambda: f"{node.name} is master: {why}; now {[n.group() for n in pair.nodes]}")
 
     def test_interfaces_and_scripts(self):
-        with lab.Pair(daemons=False, advbase="200ms", sync=False, election="  settle: 100ms\n  preempt: true",
+        with lab.Pair(daemons=False, advbase="300ms", sync=False, election="  settle: 100ms\n  preempt: true",
                       group="%TRACK%") as pair:
             with open(pair.config) as file:
                 plain = file.read()
@@ -140,8 +140,8 @@ class Track(unittest.TestCase):
     def test_what_a_master_found_out_stays_with_it(self):
         """when: master: the script runs on the master alone. When its failure has moved the group, the failure stays
         with the node, with an end; two nodes with the same fault do not hand the group back and forth."""
-        script = ('\n    track: [{{ script: [{dir}/check-isp, x], every: 200ms, demote: 100, when: master, fall: 1 }}]')
-        with lab.Pair(daemons=False, advbase="200ms", sync=False, group="%TRACK%") as pair:
+        script = ('\n    track: [{{ script: [{dir}/check-isp, x], every: 500ms, timeout: 500ms, demote: 100, when: master, fall: 1 }}]')
+        with lab.Pair(daemons=False, advbase="300ms", sync=False, group="%TRACK%") as pair:
             with open(pair.config) as file:
                 plain = file.read()
             with open(pair.config, "w") as file:
