@@ -222,6 +222,19 @@ static void status_text_rules(FILE *out, const json_t *rules)
 	}
 }
 
+static void status_text_drill(FILE *out, const json_t *drill, int64_t now_wall_us)
+{
+	char age[WHEN_TEXT_MAX];
+	int64_t at_us;
+
+	if (!drill || !when_parse(field_text(drill, "time"), &at_us))
+		return;
+	fprintf(out, "\ndrill\n  last %s ago: ", when_render_span(now_wall_us - at_us, age));
+	field_print(out, field_text(drill, "what"), 0);
+	fprintf(out, ", %.0f of %.0f passed\n", field_number(drill, "passed", 0),
+		field_number(drill, "total", 0));
+}
+
 void status_text_render(FILE *out, const json_t *status, int64_t now_wall_us)
 {
 	const char *node = field_text(status, "node");
@@ -244,6 +257,7 @@ void status_text_render(FILE *out, const json_t *status, int64_t now_wall_us)
 		fputc('\n', out);
 		sync_text_render(out, json_object_get(status, "sync"));
 	}
+	status_text_drill(out, json_object_get(status, "drill"), now_wall_us);
 }
 
 /* status_text_check_masters: "edge: fw1" for each group, so that OK says something too. */

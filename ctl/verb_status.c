@@ -5,6 +5,7 @@
  * document a line. */
 #include "ctl/args.h"
 #include "ctl/ask.h"
+#include "ctl/drill/archive.h"
 #include "ctl/field.h"
 #include "ctl/report.h"
 #include "ctl/status_level.h"
@@ -15,6 +16,7 @@
 #include "common/io/clock.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +43,19 @@ static void verb_status_add_sync(json_t *status, json_t *sync, const char *silen
 	json_object_set_new(status, "sync", sync ? sync : json_null());
 }
 
+/* When this cluster was drilled last, as far as this machine knows. Only for the installed daemons:
+ * others (of tests, of the drill itself) have their own runtime folder. */
+static void verb_status_add_drill(const struct verb_status *verb, json_t *status)
+{
+	json_t *last;
+
+	if (strcmp(verb->args.runtime_dir, ARGS_RUNTIME_DIR) != 0)
+		return;
+	last = archive_last(ARCHIVE_ROOT_DIR, field_text(status, "cluster"));
+	if (last)
+		json_object_set_new(status, "drill", last);
+}
+
 /* verb_status_fetch: NULL and *ret_error when carpd does not answer. */
 static json_t *verb_status_fetch(const struct verb_status *verb, struct ask_error *ret_error)
 {
@@ -53,6 +68,7 @@ static json_t *verb_status_fetch(const struct verb_status *verb, struct ask_erro
 	(void)ask_try(&verb->args, ASK_SYNCD, json_pack("{s:s}", "op", "status"),
 		dur_ms(VERB_STATUS_SYNC_TIME_MS), &sync, &sync_error); /* its silence is shown */
 	verb_status_add_sync(status, sync, sync_error.text);
+	verb_status_add_drill(verb, status);
 	return status;
 }
 

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define ARCHIVE_LAST_FILE "last.json" /* in the base folder */
+
 void archive_base(const char *given, char *path, size_t size_bytes)
 {
 	const char *home = getenv("HOME");
@@ -124,6 +126,31 @@ json_t *archive_previous(
 			archive_string(report, "config_fingerprint"), "report",
 			archive_string(report, "report"));
 	}
+	return NULL;
+}
+
+int archive_note_last(const char *base, const char *folder, const json_t *document)
+{
+	json_t *digest = archive_digest(document, folder);
+	char path[PATH_MAX];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/" ARCHIVE_LAST_FILE, base);
+	r = json_dump_file(digest, path, JSON_INDENT(1));
+	json_decref(digest);
+	return r < 0 ? -EIO : 0;
+}
+
+json_t *archive_last(const char *base, const char *cluster)
+{
+	char path[PATH_MAX];
+	json_t *digest;
+
+	(void)snprintf(path, sizeof(path), "%s/" ARCHIVE_LAST_FILE, base);
+	digest = json_load_file(path, 0, NULL);
+	if (digest && strcmp(archive_string(digest, "cluster"), cluster) == 0)
+		return digest;
+	json_decref(digest);
 	return NULL;
 }
 

@@ -30,6 +30,13 @@ json_t *archive_previous(
  * a negative errno. */
 int archive_save(const char *folder, const json_t *document);
 
+/* archive_note_last: what archive_last() will tell. */
+int archive_note_last(const char *base, const char *folder, const json_t *document);
+
+/* archive_last: the last drill of this cluster under the base: {time, what, verdict, passed, total,
+ * report, ...}, the caller's; NULL when there is none. Reads one small file. */
+json_t *archive_last(const char *base, const char *cluster);
+
 /* archive_print: one line a report, the newest last. */
 void archive_print(FILE *out, const json_t *reports);
 

@@ -10,6 +10,19 @@
  * this much older. */
 #define MEASURE_SLACK_NS (2 * TICK_NS_PER_MS)
 
+static void measure_other(struct measure *measure, const struct udp *udp, unsigned int pair)
+{
+	size_t count;
+	size_t first = 0;
+	const struct outage_sample *samples = udp_samples(udp, &count);
+
+	while (first < count && samples[first].sent_at < measure->probes_from_at)
+		first++;
+	for (size_t i = first; i < count && samples[i].sent_at < measure->fault_at; i++)
+		measure->heard[pair] |= samples[i].received_at != 0;
+	outage_measure(samples + first, count - first, udp_period_ns(udp), &measure->others[pair]);
+}
+
 void measure_udp(struct measure *measure, const struct probes *probes)
 {
 	size_t count;
@@ -22,6 +35,9 @@ void measure_udp(struct measure *measure, const struct probes *probes)
 	while (first < count && samples[first].sent_at < measure->probes_from_at)
 		first++;
 	outage_measure(samples + first, count - first, measure->period_ns, &measure->udp);
+	for (unsigned int i = 1; i < PLAN_PAIRS_MAX; i++)
+		if (probes->others[i])
+			measure_other(measure, probes->others[i], i);
 }
 
 /* One segment of the group: who answered for its address, and for how long two did. */
@@ -82,7 +98,9 @@ void measure_taps(struct measure *measure, const struct probes *probes)
 			measure_segment(measure, probes, claims, claim_count, (uint16_t)s);
 	}
 	for (size_t i = 0; i < forward_count && measure->new_master != measure->old_master; i++) {
-		if ((int)forwards[i].node != measure->new_master ||
+		if ((forwards[i].segment != probes->pair->client &&
+			    forwards[i].segment != probes->pair->server) ||
+			(int)forwards[i].node != measure->new_master ||
 			forwards[i].at < measure->fault_at)
 			continue;
 		measure->first_forward_at = forwards[i].at;

@@ -23,6 +23,8 @@ struct measure {
 	int64_t probes_from_at; /* probes sent earlier do not count; 0: all do */
 	int64_t fault_done_at;	/* when the last step had returned (a hand-over's duration) */
 	struct outage udp;
+	struct outage others[PLAN_PAIRS_MAX]; /* of the other pairs of the plan */
+	bool heard[PLAN_PAIRS_MAX];	      /* a probe of it had come back before the fault */
 	uint64_t duplicate_count;
 	int64_t period_ns;
 	uint32_t flows_before; /* fillers and TCP connections */

@@ -191,31 +191,27 @@ static bool plan_host_for(const struct plan_segment *segment, const struct ipadd
 	return false;
 }
 
-static bool plan_pair_ends(const struct plan *plan, struct plan_pair *pair)
+static bool plan_pair_ends(const struct plan *plan, struct plan_pair *pair, uint8_t family)
 {
-	static const uint8_t families[] = {IPADDR_V4, IPADDR_V6};
+	const struct plan_segment *client = &plan->segments[pair->client];
+	const struct plan_segment *server = &plan->segments[pair->server];
+	const struct ipaddr *client_gateway = plan_gateway(client, family);
+	const struct ipaddr *server_gateway = plan_gateway(server, family);
 
-	for (unsigned int i = 0; i < 2; i++) {
-		const struct plan_segment *client = &plan->segments[pair->client];
-		const struct plan_segment *server = &plan->segments[pair->server];
-		const struct ipaddr *client_gateway = plan_gateway(client, families[i]);
-		const struct ipaddr *server_gateway = plan_gateway(server, families[i]);
-
-		if (!client_gateway || !server_gateway ||
-			!plan_host_for(client, client_gateway, &pair->client_address) ||
-			!plan_host_for(server, server_gateway, &pair->server_address))
-			continue;
-		pair->client_gateway = *client_gateway;
-		pair->server_gateway = *server_gateway;
-		return true;
-	}
-	return false;
+	if (!client_gateway || !server_gateway ||
+		!plan_host_for(client, client_gateway, &pair->client_address) ||
+		!plan_host_for(server, server_gateway, &pair->server_address))
+		return false;
+	pair->client_gateway = *client_gateway;
+	pair->server_gateway = *server_gateway;
+	return true;
 }
 
 static bool plan_make_pair(
 	struct plan *plan, const struct config_group *group, const char *client, const char *server)
 {
-	struct plan_pair *pair = &plan->pairs[plan->pair_count];
+	static const uint8_t families[] = {IPADDR_V4, IPADDR_V6};
+	bool any = false;
 	int client_index = -1;
 	int server_index = -1;
 
@@ -238,12 +234,18 @@ static bool plan_make_pair(
 	}
 	if (client_index < 0 || server_index < 0)
 		return false;
-	*pair = (struct plan_pair){
-		.group = group, .client = (uint8_t)client_index, .server = (uint8_t)server_index};
-	if (!plan_pair_ends(plan, pair))
-		return false;
-	plan->pair_count++;
-	return true;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct plan_pair *pair = &plan->pairs[plan->pair_count];
+
+		*pair = (struct plan_pair){.group = group,
+			.client = (uint8_t)client_index,
+			.server = (uint8_t)server_index};
+		if (!plan_pair_ends(plan, pair, families[i]))
+			continue;
+		plan->pair_count++;
+		any = true;
+	}
+	return any;
 }
 
 int plan_make(struct plan *plan, const struct config *cfg, const char *client, const char *server,

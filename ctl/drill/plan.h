@@ -20,6 +20,7 @@
 
 #define PLAN_SEGMENTS_MAX  LIMIT_PATHS
 #define PLAN_HOST_ADDR_MAX 16u
+#define PLAN_PAIRS_MAX	   (2 * LIMIT_GROUPS)
 #define PLAN_ERROR_MAX	   256u
 #define PLAN_HOST_NUMBER   100u /* the host's place in its network, where there is room */
 
@@ -48,7 +49,7 @@ struct plan {
 	unsigned int segment_count;
 	struct plan_segment segments[PLAN_SEGMENTS_MAX];
 	unsigned int pair_count;
-	struct plan_pair pairs[LIMIT_GROUPS];
+	struct plan_pair pairs[PLAN_PAIRS_MAX]; /* a group's IPv4 before its IPv6 */
 };
 
 /* plan_make: `client` and `server` name interfaces, or NULL. 0, or -EINVAL with a sentence in

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PROBES_POLL_MS 20
+#define PROBES_POLL_MS	     20
+#define PROBES_OTHERS_MS     4000
+#define PROBES_OTHERS_AGE_NS (100 * TICK_NS_PER_MS)
 
 /* Eight connections: of the small kinds more, since they cost nothing and differ in age. */
 static const unsigned int probes_tcp_counts[TCP_KIND_COUNT] = {
@@ -50,6 +52,21 @@ int probes_start_tcp(struct probes *probes)
 		     : 0;
 }
 
+static int probes_start_udp(
+	struct probes *probes, const struct plan_pair *pair, uint32_t rate_hz, struct udp **ret_udp)
+{
+	struct udp_options options = {.client_netns_fd = lab_host(probes->lab, pair->client),
+		.server_netns_fd = lab_host(probes->lab, pair->server),
+		.client = pair->client_address,
+		.server = pair->server_address,
+		.rate_hz = rate_hz,
+		.seconds_max = probes->options.seconds_max,
+		.wall_offset = probes->wall_offset,
+		.realtime_priority = probes->options.realtime ? PROBES_REALTIME_PRIORITY : 0};
+
+	return udp_start(ret_udp, &options);
+}
+
 int probes_start(struct probes *probes, struct lab *lab, const struct plan_pair *pair,
 	const struct probes_options *options)
 {
@@ -66,18 +83,11 @@ int probes_start(struct probes *probes, struct lab *lab, const struct plan_pair 
 					    .realtime_priority = priority});
 	if (r < 0)
 		return probes_fail(probes, r, "taps: %s", strerror(-r));
-	r = udp_start(
-		&probes->udp, &(struct udp_options){.client_netns_fd = lab_host(lab, pair->client),
-				      .server_netns_fd = lab_host(lab, pair->server),
-				      .client = pair->client_address,
-				      .server = pair->server_address,
-				      .rate_hz = options->rate_hz,
-				      .seconds_max = options->seconds_max,
-				      .wall_offset = probes->wall_offset,
-				      .realtime_priority = priority});
-	if (r < 0)
-		return probes_fail(probes, r, "UDP probe: %s", strerror(-r));
-	return 0;
+	r = probes_start_udp(probes, pair, options->rate_hz, &probes->udp);
+	for (unsigned int i = 1; r == 0 && i < lab->plan->pair_count; i++)
+		r = probes_start_udp(
+			probes, &lab->plan->pairs[i], PROBES_OTHERS_HZ, &probes->others[i]);
+	return r < 0 ? probes_fail(probes, r, "UDP probe: %s", strerror(-r)) : 0;
 }
 
 /* Nothing lost among the probes of the last stretch, stragglers left out. */
@@ -124,6 +134,22 @@ int probes_wait_good(struct probes *probes, int quiet_ms, int timeout_ms)
 					: "");
 		tick_sleep_until(tick_now() + PROBES_POLL_MS * TICK_NS_PER_MS);
 	}
+}
+
+static bool probes_others_flow(const struct probes *probes)
+{
+	for (unsigned int i = 1; i < probes->lab->plan->pair_count; i++)
+		if (tick_now() - udp_last_answer_at(probes->others[i]) > PROBES_OTHERS_AGE_NS)
+			return false;
+	return true;
+}
+
+void probes_wait_others(const struct probes *probes)
+{
+	int64_t deadline = tick_now() + PROBES_OTHERS_MS * TICK_NS_PER_MS;
+
+	while (!probes_others_flow(probes) && !sandbox_stopped() && tick_now() < deadline)
+		tick_sleep_until(tick_now() + PROBES_POLL_MS * TICK_NS_PER_MS);
 }
 
 int probes_fill(struct probes *probes, unsigned int master, uint32_t count)
@@ -186,6 +212,9 @@ void probes_end(struct probes *probes)
 {
 	tcp_free(probes->tcp);
 	probes->tcp = NULL;
+	for (unsigned int i = 0; i < PLAN_PAIRS_MAX; i++)
+		if (probes->others[i])
+			udp_stop(probes->others[i]);
 	if (probes->udp)
 		udp_stop(probes->udp);
 	if (probes->tap)
@@ -195,6 +224,10 @@ void probes_end(struct probes *probes)
 void probes_free(struct probes *probes)
 {
 	probes_end(probes);
+	for (unsigned int i = 0; i < PLAN_PAIRS_MAX; i++) {
+		udp_free(probes->others[i]);
+		probes->others[i] = NULL;
+	}
 	udp_free(probes->udp);
 	tap_free(probes->tap);
 	probes->udp = NULL;

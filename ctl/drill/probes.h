@@ -9,6 +9,7 @@
 #include "ctl/drill/udp.h"
 
 #define PROBES_REALTIME_PRIORITY 2
+#define PROBES_OTHERS_HZ	 200u
 #define PROBES_WHY_MAX		 256u
 
 struct probes_options {
@@ -24,6 +25,8 @@ struct probes {
 	int64_t wall_offset;
 	struct tap *tap;
 	struct udp *udp;
+	/* Other families and groups: slower, and judged when they were heard before the fault. */
+	struct udp *others[PLAN_PAIRS_MAX]; /* by pair of the plan; [0] unused */
 	struct tcp *tcp;
 	struct flows_set flows;
 	unsigned int tcp_count; /* after probes_judge_tcp() */
@@ -42,6 +45,10 @@ int probes_start_tcp(struct probes *probes);
 /* probes_wait_good: until every stream flows and the UDP stream has lost nothing for `quiet_ms`. 0,
  * -ETIMEDOUT or -EINTR with `why`. */
 int probes_wait_good(struct probes *probes, int quiet_ms, int timeout_ms);
+
+/* probes_wait_others: until the other streams are answered, too; after a while without. (IPv6 takes
+ * its time after a link is up: addresses are tentative.) */
+void probes_wait_others(const struct probes *probes);
 
 /* probes_fill: `count` established flows in the table of `master`, translated like the real ones.
  * 0 or a negative errno with `why`. */

@@ -156,6 +156,7 @@ static int run_traffic(struct run *run, bool realtime)
 		r = probes_wait_good(&run->probes, RUN_GOOD_MS / 2, RUN_GOOD_WAIT_MS);
 	if (r < 0)
 		return run_fail(run, r, run->probes.why);
+	probes_wait_others(&run->probes);
 	run_progress(run, "UDP probes flow, %u a second", run->options->rate_hz);
 	r = run_fill(run);
 	if (r < 0)

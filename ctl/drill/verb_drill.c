@@ -62,6 +62,7 @@ struct verb_drill {
 	json_t *earlier; /* archive_load() */
 	int64_t started_us;
 	char example[PATH_MAX];
+	char report_base_dir[PATH_MAX];
 	char report_dir[PATH_MAX];
 };
 
@@ -161,6 +162,8 @@ static int verb_drill_make_report(struct verb_drill *drill, const char *what)
 		return r;
 	if (!realpath(base, drill->report_dir))
 		return -errno;
+	(void)snprintf(
+		drill->report_base_dir, sizeof(drill->report_base_dir), "%s", drill->report_dir);
 	drill->earlier = archive_load(drill->report_dir);
 	(void)gmtime_r(&now, &tm);
 	(void)strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
@@ -345,6 +348,8 @@ static void verb_drill_keep(const struct verb_drill *drill, const char *word, co
 		machine.nodename, "kernel", machine.release, "operator",
 		operator? operator: "root", "runs", json_object_get(runs, "runs"));
 	r = document ? archive_save(drill->report_dir, document) : -EINVAL;
+	if (r == 0)
+		r = archive_note_last(drill->report_base_dir, drill->report_dir, document);
 	json_decref(document);
 	if (r < 0)
 		(void)fprintf(stderr, "carpool: the report could not be kept: %s\n", strerror(-r));
