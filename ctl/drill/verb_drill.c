@@ -70,9 +70,11 @@ static const char verb_drill_text[] =
 	"Rebuilds the cluster of a config in network namespaces - real daemons, real rules, "
 	"emulated\n"
 	"links, a client and a server - injects a fault, measures, and judges. Nothing outside is\n"
-	"touched, no production key is read. 'list' tells the scenarios; 'run' runs one, or "
-	"'all';\n"
-	"'lab' builds the cluster and takes orders on standard input (for tests).\n"
+	"touched, no production key is read. 'list' tells the scenarios; 'run' runs one, or your "
+	"own\n"
+	"(a file), or 'all'; 'history' tells the reports that are kept; 'lab' builds the cluster "
+	"and\n"
+	"takes orders on standard input (for tests).\n"
 	"Exit: 0 pass, 1 fail, 2 could not run.";
 
 /* A whole number within bounds; without a text the value that is there stays. */
@@ -187,16 +189,21 @@ static json_t *verb_drill_load_result(
 	const struct scenario *scenario, const char *report_dir, int status)
 {
 	char path[PATH_MAX];
-	char why[128];
+	char why[256];
 	json_t *run;
 
 	(void)snprintf(path, sizeof(path), "%.*s/%s", PATH_MAX - 32, report_dir, RUN_RESULT_FILE);
 	run = json_load_file(path, 0, NULL);
 	if (run)
 		return run;
-	if (status < 0)
-		(void)snprintf(why, sizeof(why), "no sandbox: %s%s", strerror(-status),
-			status == -EPERM ? " (root, or user namespaces, are needed)" : "");
+	if (status == -EPERM || status == -ENOSPC)
+		(void)snprintf(why, sizeof(why),
+			"no sandbox: %s: this needs root, or user namespaces: sysctl "
+			"user.max_user_namespaces above 0 (Debian also: "
+			"kernel.unprivileged_userns_clone=1)",
+			strerror(-status));
+	else if (status < 0)
+		(void)snprintf(why, sizeof(why), "no sandbox: %s", strerror(-status));
 	else
 		(void)snprintf(why, sizeof(why), "the run ended early (status %d)", status);
 	return verdict_error(scenario->name, why, report_dir);
