@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """What carpd has on its interfaces: hundreds of addresses, routes, interfaces that are up on a master alone; what others
 do to them; what is left of them when carpd dies."""
+import contextlib
 import json
 import re
+import socket
 import subprocess
 import unittest
 
@@ -222,6 +224,16 @@ class VirtualMac(unittest.TestCase):
         out = subprocess.run(["ip", "-n", namespace, "-j", "neigh", "show", address], capture_output=True, text=True)
         return [entry.get("lladdr") for entry in json.loads(out.stdout or "[]")]
 
+    def claims(self, tap, address):
+        """The Ethernet addresses under which ARP packets of the tap claim the address."""
+        found = set()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                frame = tap.recv(2048)
+                if frame[12:14] == b"\x08\x06" and frame[28:32] == socket.inet_aton(address):
+                    found.add(frame[22:28].hex(":"))
+        return found
+
     def test_a_takeover_changes_no_cache(self):
         with lab.Pair(advbase="300ms", sync=False, config=VIRTUAL, daemons=False) as pair:
             fw1, fw2 = pair.fw1, pair.fw2
@@ -245,6 +257,13 @@ class VirtualMac(unittest.TestCase):
 
             wanted = [["00:00:5e:00:01:33"], ["00:00:5e:00:02:33"], ["00:00:5e:00:01:33"]]
             lab.wait(lambda: caches() == wanted, 30, caches)
+            with lab.inside(pair.lan):
+                tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+            self.addCleanup(tap.close)
+            tap.bind(("fw1", 3))
+            tap.setblocking(False)
+            subprocess.run(["ip", "-n", pair.lan, "neigh", "flush", "all"], check=True)
+            lab.wait(lambda: caches() == wanted, 30, caches)
             with lab.Probe(pair, rate=100) as probe:
                 probe.mark()
                 self.assertEqual(fw1.carpool("handover").returncode, 0)
@@ -252,6 +271,7 @@ class VirtualMac(unittest.TestCase):
                 reached = len(probe.arrived)
                 lab.wait(lambda: len(probe.arrived) > reached + 20, 20, "traffic goes through fw2")
             self.assertEqual(caches(), wanted)
+            self.assertEqual(self.claims(tap, "10.1.0.254"), {"00:00:5e:00:01:33"})
             # Its carpd dies: the guard sets the devices down; fw1 has everything; a new life finds it in order.
             fw2.kill("carpd")
             lab.wait(lambda: not self.are_up(fw2), 20, "the guard has set them down")
