@@ -28,15 +28,24 @@ const char *cluster_daemon_name(enum cluster_daemon daemon)
 	return cluster_daemon_names[daemon];
 }
 
+/* Set once, before any sandbox; inherited by what runs in there. */
+static char cluster_self[PATH_MAX];
+
+void cluster_note_self(void)
+{
+	ssize_t n = readlink("/proc/self/exe", cluster_self, sizeof(cluster_self) - 1);
+
+	cluster_self[n > 0 ? n : 0] = '\0';
+}
+
 /* Beside us in the build tree, in our own directory, else wherever PATH leads. */
 static void cluster_find_program(enum cluster_daemon daemon, char path[static PATH_MAX])
 {
 	const char *name = cluster_daemon_names[daemon];
 	char own[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
 	char *slash;
 
-	own[n > 0 ? n : 0] = '\0';
+	(void)snprintf(own, sizeof(own), "%s", cluster_self);
 	slash = strrchr(own, '/');
 	if (slash) {
 		*slash = '\0';

@@ -35,6 +35,10 @@ struct cluster {
 int cluster_init(
 	struct cluster *cluster, struct lab *lab, const char *config_path, const char *report_dir);
 
+/* cluster_note_self: where this command lies, before a sandbox is entered: seen from there, the
+ * name of a program that was started inside a chroot leads out of it. */
+void cluster_note_self(void);
+
 const char *cluster_daemon_name(enum cluster_daemon daemon);
 
 /* cluster_start: one daemon of one machine; its log goes on. 0 or a negative errno. */

@@ -101,7 +101,7 @@ class Run(unittest.TestCase):
     def test_without_replication(self):
         """A cluster without syncd cannot keep connections: the drill says so, and exits with 1."""
         self.config = self.write(re.sub(r"sync: .*\n", "", lab_module.CONFIG))
-        run = self.run_one("power-loss")
+        run = self.run_one("power-loss", "--observe", "1s")
         self.assertEqual(run["verdict"], "fail")
         self.assertEqual(run["tcp"]["survived"], 0)
         self.assertTrue(any("TCP" in reason for reason in run["reasons"]), run["reasons"])
@@ -115,7 +115,7 @@ class Run(unittest.TestCase):
                       "steps:\n"
                       "  - { at: 0s, do: link-down, node: fw2, interface: sync0 }\n"
                       "  - { at: 1s, do: link-up, node: fw2, interface: sync0 }\n")
-        run = self.run_one(path)
+        run = self.run_one(path, "--observe", "1s")
         self.assertEqual(run["scenario"], "mine")
         self.assertEqual(run["verdict"], "fail", run)
         if run["master"]["before"] == run["master"]["after"]:  # a starved machine may move by itself
