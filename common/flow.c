@@ -168,6 +168,44 @@ void flow_merge(struct flow *onto, const struct flow *from)
 	onto->has |= from->has;
 }
 
+static bool flow_same_rare(const struct flow *a, const struct flow *b, uint32_t has)
+{
+	if (has & FLOW_HAS_SCTP &&
+		(a->sctp_state != b->sctp_state ||
+			memcmp(a->sctp_vtag, b->sctp_vtag, sizeof(a->sctp_vtag)) != 0))
+		return false;
+	if (has & FLOW_HAS_LABELS && memcmp(a->labels, b->labels, sizeof(a->labels)) != 0)
+		return false;
+	if (has & FLOW_HAS_SEQADJ && memcmp(a->seqadj, b->seqadj, sizeof(a->seqadj)) != 0)
+		return false;
+	if (has & FLOW_HAS_SYNPROXY && memcmp(a->synproxy, b->synproxy, sizeof(a->synproxy)) != 0)
+		return false;
+	if (has & FLOW_HAS_HELPER && memcmp(a->helper, b->helper, sizeof(a->helper)) != 0)
+		return false;
+	return !(has & FLOW_HAS_MASTER) || flow_tuple_equal(&a->master, &b->master);
+}
+
+bool flow_same(const struct flow *a, const struct flow *b)
+{
+	uint32_t ignored = FLOW_HAS_ID | FLOW_HAS_TIMEOUT;
+
+	if ((a->has | ignored) != (b->has | ignored))
+		return false;
+	if (a->has & FLOW_HAS_REPLY && !flow_tuple_equal(&a->reply, &b->reply))
+		return false;
+	if (a->has & FLOW_HAS_STATUS && a->status != b->status)
+		return false;
+	if (a->has & FLOW_HAS_MARK && a->mark != b->mark)
+		return false;
+	if (a->has & FLOW_HAS_TCP && a->tcp_state != b->tcp_state)
+		return false;
+	if (a->has & FLOW_HAS_TCP_WINDOW &&
+		(memcmp(a->tcp_flags, b->tcp_flags, sizeof(a->tcp_flags)) != 0 ||
+			memcmp(a->tcp_wscale, b->tcp_wscale, sizeof(a->tcp_wscale)) != 0))
+		return false;
+	return flow_same_rare(a, b, a->has);
+}
+
 /* ---- wire ---- */
 
 static size_t flow_address_bytes(uint8_t family)

@@ -159,6 +159,10 @@ void flow_stamp_decode(struct rbuf *r, struct flow_stamp *ret_stamp);
 /* flow_merge: lays what `from` has over `onto`; key, group and stamp are left to the caller. */
 void flow_merge(struct flow *onto, const struct flow *from);
 
+/* flow_same: whether two views of one flow (same key) agree in everything but timeout, group, stamp
+ * and kernel id. */
+bool flow_same(const struct flow *a, const struct flow *b);
+
 /* flow_stamp_compare: negative, 0 or positive, like memcmp. */
 int flow_stamp_compare(const struct flow_stamp *a, const struct flow_stamp *b);
 

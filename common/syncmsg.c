@@ -16,6 +16,7 @@ static const char *const syncmsg_error_names[] = {
 	[SYNCMSG_BAD_NODE] = "SYNCMSG_BAD_NODE",
 	[SYNCMSG_BAD_ROLE] = "SYNCMSG_BAD_ROLE",
 	[SYNCMSG_BAD_FLOW] = "SYNCMSG_BAD_FLOW",
+	[SYNCMSG_BAD_CHUNK] = "SYNCMSG_BAD_CHUNK",
 };
 _Static_assert(ARRAY_LEN(syncmsg_error_names) == SYNCMSG_ERROR_COUNT, "a name for every error");
 
@@ -31,6 +32,12 @@ static const char *const syncmsg_type_names[] = {
 	[SYNCMSG_ACK] = "ACK",
 	[SYNCMSG_PING] = "PING",
 	[SYNCMSG_TAIL_END] = "TAIL_END",
+	[SYNCMSG_COMPARE] = "COMPARE",
+	[SYNCMSG_DIGEST_BEGIN] = "DIGEST_BEGIN",
+	[SYNCMSG_DIGEST] = "DIGEST",
+	[SYNCMSG_DIGEST_END] = "DIGEST_END",
+	[SYNCMSG_FETCH] = "FETCH",
+	[SYNCMSG_FETCH_END] = "FETCH_END",
 };
 _Static_assert(ARRAY_LEN(syncmsg_type_names) == SYNCMSG_TYPE_COUNT, "a name for every type");
 
@@ -69,6 +76,7 @@ static void syncmsg_encode_hello(struct wbuf *w, const struct syncmsg_hello *hel
 	wbuf_be32(w, hello->life);
 	wbuf_be32(w, hello->flows_max);
 	wbuf_be32(w, hello->buckets);
+	wbuf_be32(w, hello->digest_id);
 	wbuf_u8(w, length);
 	wbuf_bytes(w, hello->cluster, length);
 }
@@ -82,6 +90,23 @@ static void syncmsg_encode_record(struct wbuf *w, enum syncmsg_type type, const 
 	flow_key_encode(w, flow);
 	wbuf_be32(w, flow->group_tag);
 	flow_stamp_encode(w, &flow->stamp);
+}
+
+/* syncmsg_asks: no transfer has a number yet. */
+static bool syncmsg_asks(enum syncmsg_type type)
+{
+	return type == SYNCMSG_WANT || type == SYNCMSG_COMPARE;
+}
+
+static void syncmsg_encode_digest(struct wbuf *w, const struct syncmsg *msg)
+{
+	wbuf_be16(w, msg->digest.chunk);
+	if (msg->type == SYNCMSG_FETCH) {
+		wbuf_be32(w, msg->digest.buckets);
+		return;
+	}
+	for (uint32_t i = 0; i < SYNCMSG_DIGEST_CHUNK; i++)
+		wbuf_be64(w, msg->digest.sums[i]);
 }
 
 static void syncmsg_encode_body(struct wbuf *w, const struct syncmsg *msg)
@@ -99,10 +124,14 @@ static void syncmsg_encode_body(struct wbuf *w, const struct syncmsg *msg)
 			wbuf_u8(w, msg->role.role);
 		break;
 	case SYNCMSG_WANT:
+	case SYNCMSG_COMPARE:
 	case SYNCMSG_BEGIN:
 	case SYNCMSG_END:
+	case SYNCMSG_DIGEST_BEGIN:
+	case SYNCMSG_DIGEST_END:
+	case SYNCMSG_FETCH_END:
 		wbuf_be32(w, msg->transfer.group_tag);
-		if (msg->type != SYNCMSG_WANT)
+		if (!syncmsg_asks(msg->type))
 			wbuf_be32(w, msg->transfer.transfer);
 		if (msg->type == SYNCMSG_END)
 			varint_write(w, msg->transfer.count);
@@ -110,6 +139,10 @@ static void syncmsg_encode_body(struct wbuf *w, const struct syncmsg *msg)
 	case SYNCMSG_UPSERT:
 	case SYNCMSG_DELETE:
 		syncmsg_encode_record(w, msg->type, &msg->flow);
+		break;
+	case SYNCMSG_DIGEST:
+	case SYNCMSG_FETCH:
+		syncmsg_encode_digest(w, msg);
 		break;
 	case SYNCMSG_ACK:
 		varint_write(w, msg->position);
@@ -175,6 +208,7 @@ static enum syncmsg_error syncmsg_decode_hello(struct rbuf *r, struct syncmsg_he
 	hello->life = rbuf_be32(r);
 	hello->flows_max = rbuf_be32(r);
 	hello->buckets = rbuf_be32(r);
+	hello->digest_id = rbuf_be32(r);
 	length = rbuf_u8(r);
 	if (r->failed)
 		return SYNCMSG_BAD_LENGTH;
@@ -204,6 +238,20 @@ static enum syncmsg_error syncmsg_decode_delete(struct rbuf *r, struct flow *flo
 	return SYNCMSG_OK;
 }
 
+static enum syncmsg_error syncmsg_decode_digest(struct rbuf *r, struct syncmsg *msg)
+{
+	msg->digest.chunk = rbuf_be16(r);
+	if (msg->type == SYNCMSG_FETCH) {
+		msg->digest.buckets = rbuf_be32(r);
+		if (!r->failed && msg->digest.buckets == 0)
+			return SYNCMSG_BAD_CHUNK;
+	} else {
+		for (uint32_t i = 0; i < SYNCMSG_DIGEST_CHUNK; i++)
+			msg->digest.sums[i] = rbuf_be64(r);
+	}
+	return msg->digest.chunk < SYNCMSG_DIGEST_CHUNKS ? SYNCMSG_OK : SYNCMSG_BAD_CHUNK;
+}
+
 static enum syncmsg_error syncmsg_decode_body(struct rbuf *r, struct syncmsg *msg)
 {
 	switch (msg->type) {
@@ -217,16 +265,23 @@ static enum syncmsg_error syncmsg_decode_body(struct rbuf *r, struct syncmsg *ms
 		msg->role.role = msg->type == SYNCMSG_ROLE ? rbuf_u8(r) : 0;
 		return msg->role.role < SYNCMSG_ROLE_COUNT ? SYNCMSG_OK : SYNCMSG_BAD_ROLE;
 	case SYNCMSG_WANT:
+	case SYNCMSG_COMPARE:
 	case SYNCMSG_BEGIN:
 	case SYNCMSG_END:
+	case SYNCMSG_DIGEST_BEGIN:
+	case SYNCMSG_DIGEST_END:
+	case SYNCMSG_FETCH_END:
 		msg->transfer.group_tag = rbuf_be32(r);
-		msg->transfer.transfer = msg->type == SYNCMSG_WANT ? 0 : rbuf_be32(r);
+		msg->transfer.transfer = syncmsg_asks(msg->type) ? 0 : rbuf_be32(r);
 		msg->transfer.count = msg->type == SYNCMSG_END ? varint_read(r, UINT64_MAX) : 0;
 		return SYNCMSG_OK;
 	case SYNCMSG_UPSERT:
 		return flow_decode(r, &msg->flow) == FLOW_OK ? SYNCMSG_OK : SYNCMSG_BAD_FLOW;
 	case SYNCMSG_DELETE:
 		return syncmsg_decode_delete(r, &msg->flow);
+	case SYNCMSG_DIGEST:
+	case SYNCMSG_FETCH:
+		return syncmsg_decode_digest(r, msg);
 	case SYNCMSG_ACK:
 		msg->position = varint_read(r, UINT64_MAX);
 		return SYNCMSG_OK;

@@ -11,9 +11,16 @@
  *   END       group, transfer, count: what was not marked since BEGIN does not exist at the source
  *   UPSERT    flow: created or changed
  *   DELETE    key, group, stamp: gone in the owner's kernel
- *   ACK       position: so many records (UPSERT, DELETE, END, TAIL_END) are applied, kernel
- * included PING      nothing; keeps the other side's dead-peer detection quiet TAIL_END  group,
- * term that ends: the last word of an old master in a hand-over */
+ *   ACK       position: so many records (UPSERT, DELETE, END, TAIL_END) are applied, our kernel
+ *             included
+ *   PING      nothing; keeps the other side's dead-peer detection quiet
+ *   TAIL_END  group, term that ends: the last word of an old master in a hand-over
+ *   COMPARE   group: the receiver asks for digests
+ *   DIGEST_BEGIN  group, transfer: the digests are of what has been sent until here
+ *   DIGEST    chunk of buckets, their digests; a chunk of nothing but zeros is left out
+ *   DIGEST_END    group, transfer
+ *   FETCH     chunk, its buckets that differ (a bit each)
+ *   FETCH_END group, transfer: BEGIN, the flows of these buckets, END are wanted */
 #ifndef COMMON_SYNCMSG_H
 #define COMMON_SYNCMSG_H
 
@@ -21,10 +28,13 @@
 #include "common/rbuf.h"
 #include "common/wbuf.h"
 
-#define SYNCMSG_VERSION	    1u
+#define SYNCMSG_VERSION	    2u
 #define SYNCMSG_BODY_MAX    (FLOW_BYTES_MAX)
 #define SYNCMSG_BYTES_MAX   (1u + 2u + SYNCMSG_BODY_MAX)
 #define SYNCMSG_CLUSTER_MAX 33u /* with the NUL */
+/* The table is compared in so many chunks of so many buckets. */
+#define SYNCMSG_DIGEST_CHUNK  32u
+#define SYNCMSG_DIGEST_CHUNKS 512u
 
 enum syncmsg_type {
 	SYNCMSG_HELLO = 1,
@@ -37,6 +47,12 @@ enum syncmsg_type {
 	SYNCMSG_ACK,
 	SYNCMSG_PING,
 	SYNCMSG_TAIL_END,
+	SYNCMSG_COMPARE,
+	SYNCMSG_DIGEST_BEGIN,
+	SYNCMSG_DIGEST,
+	SYNCMSG_DIGEST_END,
+	SYNCMSG_FETCH,
+	SYNCMSG_FETCH_END,
 	SYNCMSG_TYPE_COUNT,
 };
 
@@ -57,7 +73,8 @@ enum syncmsg_error {
 	SYNCMSG_BAD_CLUSTER, /* not 1-32 of a-z 0-9 - */
 	SYNCMSG_BAD_NODE,    /* node id 0 */
 	SYNCMSG_BAD_ROLE,
-	SYNCMSG_BAD_FLOW, /* flow_decode() refused it */
+	SYNCMSG_BAD_FLOW,  /* flow_decode() refused it */
+	SYNCMSG_BAD_CHUNK, /* no such chunk of digests, or a FETCH of nothing */
 	SYNCMSG_ERROR_COUNT,
 };
 
@@ -68,6 +85,7 @@ struct syncmsg_hello {
 	uint32_t life;	    /* of the sender's kernel table */
 	uint32_t flows_max; /* nf_conntrack_max, 0 unknown: for warnings alone */
 	uint32_t buckets;   /* nf_conntrack_buckets */
+	uint32_t digest_id; /* of the key that its digests are made with */
 	char cluster[SYNCMSG_CLUSTER_MAX];
 };
 
@@ -83,11 +101,16 @@ struct syncmsg {
 		} role;		      /* ROLE, TAIL_END */
 		struct {
 			uint32_t group_tag;
-			uint32_t transfer; /* not in WANT */
+			uint32_t transfer; /* not in WANT, COMPARE */
 			uint64_t count;	   /* END alone */
-		} transfer;		   /* WANT, BEGIN, END */
-		uint64_t position;	   /* ACK */
-		struct flow flow;	   /* UPSERT; DELETE: key, group_tag and stamp alone */
+		} transfer;		   /* WANT, BEGIN, END, COMPARE, ..._BEGIN, ..._END */
+		struct {
+			uint16_t chunk;
+			uint32_t buckets;		     /* FETCH: a bit each */
+			uint64_t sums[SYNCMSG_DIGEST_CHUNK]; /* DIGEST */
+		} digest;
+		uint64_t position; /* ACK */
+		struct flow flow;  /* UPSERT; DELETE: key, group_tag and stamp alone */
 	};
 };
 

@@ -223,7 +223,12 @@ static void node_after_step(struct node *node, uint8_t peer, const struct sessio
 	const char *name = channel_peer_node(node->cfg, peer)->name;
 
 	node->swept += update->swept_count;
-	if (update->transfers_ended)
+	if (update->compared && (update->differing || update->swept_count))
+		log_notice("peer %s: %u of %u parts of the table differed: repaired: %u flows "
+			   "here, %u swept",
+			name, update->differing, DIGEST_BUCKETS, engine_flow_count(&node->engine),
+			update->swept_count);
+	else if (update->transfers_ended && !update->compared)
 		log_notice("peer %s: full transfer ended: %u flows here, %u swept", name,
 			engine_flow_count(&node->engine), update->swept_count);
 	for (uint8_t group = 0; group < node->cfg->group_count; group++)
@@ -638,13 +643,16 @@ static int node_open_engine(struct node *node, const char *runtime_dir)
 		.node_id = node->cfg->self->id,
 		.life = config.life,
 		.flows_max = node->kernel_max,
-		.buckets = node->kernel_buckets};
+		.buckets = node->kernel_buckets,
+		.digest_id = node->ring->keys[0].id};
 
 	for (uint8_t group = 0; group < config.group_count; group++)
 		config.group_tags[group] = node->cfg->groups[group].group_tag;
-	if (crypto_random(&config.seed, sizeof(config.seed)) != CRYPTO_OK ||
-		crypto_random(&hello.epoch, sizeof(hello.epoch)) != CRYPTO_OK)
+	if (crypto_random(&hello.epoch, sizeof(hello.epoch)) != CRYPTO_OK)
 		return -EIO;
+	/* Whoever has this key cuts the table alike, and gets the same digests. */
+	digest_key_init(&config.digest_key, node->ring->keys[0].digest);
+	memcpy(&config.seed, config.digest_key.secret, sizeof(config.seed));
 	snprintf(hello.cluster, sizeof(hello.cluster), "%s", node->cfg->cluster);
 	/* Address space alone: pages come as flows come (table.h). */
 	node->arena_bytes = engine_bytes(config.capacity, node->peer_count);

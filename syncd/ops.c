@@ -250,13 +250,15 @@ static json_t *ops_metrics_peers(const struct node *node)
 	for (uint8_t peer = 0; peer < node->peer_count; peer++) {
 		const struct session *s = &node->sessions[peer];
 
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "node",
-				      channel_peer_node(node->cfg, peer)->name, "state",
-				      session_state_name(s->state), "sent", (json_int_t)s->sent,
-				      "acked", (json_int_t)s->acked, "received",
-				      (json_int_t)s->received, "bytes_in", (json_int_t)s->bytes_in,
-				      "bytes_out", (json_int_t)s->bytes_out));
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "node",
+				channel_peer_node(node->cfg, peer)->name, "state",
+				session_state_name(s->state), "compares",
+				(json_int_t)s->compare.compares, "differing",
+				(json_int_t)s->compare.differing_total, "sent", (json_int_t)s->sent,
+				"acked", (json_int_t)s->acked, "received", (json_int_t)s->received,
+				"bytes_in", (json_int_t)s->bytes_in, "bytes_out",
+				(json_int_t)s->bytes_out));
 	}
 	return list;
 }
@@ -281,6 +283,7 @@ static void op_metrics(void *context, const struct control_request *request)
 			"promotions", (json_int_t)node->promotions, "promotion_us",
 			(json_int_t)node->promotion_us, "kernel_waiting",
 			(json_int_t)e->consumers[SYNC_CONSUMER_KERNEL].dirty.count));
+	json_object_set_new(result, "forgotten", json_integer((json_int_t)e->forgotten));
 	json_object_set_new(result, "dropped", ops_metrics_drops(e));
 	json_object_set_new(result, "injection_errors", ops_metrics_errno(&node->inject));
 	json_object_set_new(result, "connections_closed", ops_metrics_closed(node));

@@ -1,6 +1,7 @@
 #include "syncd/core/engine.h"
 
 #include "common/check.h"
+#include "syncd/core/bits.h"
 
 #include <errno.h>
 #include <string.h>
@@ -27,26 +28,6 @@ const char *engine_drop_name(enum engine_drop drop)
 	return (unsigned int)drop < ENGINE_DROP_COUNT ? engine_drop_names[drop] : "?";
 }
 
-static bool bit_get(const uint64_t *bits, uint32_t slot)
-{
-	return bits[slot / 64] >> slot % 64 & 1;
-}
-
-static void bit_set(uint64_t *bits, uint32_t slot)
-{
-	bits[slot / 64] |= UINT64_C(1) << slot % 64;
-}
-
-static void bit_clear(uint64_t *bits, uint32_t slot)
-{
-	bits[slot / 64] &= ~(UINT64_C(1) << slot % 64);
-}
-
-static size_t bits_bytes(uint32_t capacity)
-{
-	return ((size_t)capacity + 63) / 64 * sizeof(uint64_t);
-}
-
 uint32_t engine_seconds(mono_t now)
 {
 	/* One second ahead, so that 0 is never "now" and "passed" stays expressible. */
@@ -65,7 +46,8 @@ size_t engine_bytes(uint32_t capacity, uint8_t peer_count)
 	size_t consumer = engine_dirty_bytes(capacity) + 2 * bits_bytes(capacity);
 
 	return table_bytes(capacity) + (peer_count + 1u) * consumer +
-	       peer_count * bits_bytes(capacity);
+	       peer_count * bits_bytes(capacity) +
+	       (LIMIT_GROUPS + 2u * peer_count) * ENGINE_DIGEST_BYTES;
 }
 
 static uint8_t *engine_init_consumer(struct engine *e, uint8_t consumer, uint8_t *at)
@@ -100,6 +82,12 @@ void engine_init(struct engine *e, const struct engine_config *config, void *mem
 	for (uint8_t peer = 0; peer < config->peer_count; peer++)
 		at = engine_init_consumer(e, peer, at);
 	at = engine_init_consumer(e, SYNC_CONSUMER_KERNEL, at);
+	for (uint32_t i = 0; i < LIMIT_GROUPS; i++, at += ENGINE_DIGEST_BYTES)
+		e->groups[i].digests = (uint64_t *)at;
+	for (uint8_t peer = 0; peer < config->peer_count; peer++, at += 2 * ENGINE_DIGEST_BYTES) {
+		e->compared_out[peer] = (uint64_t *)at;
+		e->compared_in[peer] = (uint64_t *)(at + ENGINE_DIGEST_BYTES);
+	}
 	CHECK((size_t)(at - (uint8_t *)memory) ==
 		engine_bytes(config->capacity, config->peer_count));
 	e->consumers[SYNC_CONSUMER_KERNEL].attached = true;
@@ -206,6 +194,20 @@ static void engine_clear_slot(struct engine *e, uint32_t slot)
 	bit_clear(engine_kernel(e)->recreate, slot);
 }
 
+/* engine_digest: counts a living flow in its bucket, or out of it, before it changes. */
+static void engine_digest(struct engine *e, uint32_t slot, bool in)
+{
+	const struct table_record *record = table_at(&e->table, slot);
+	uint64_t *sum = &e->groups[record->group].digests[digest_bucket(&e->table, slot)];
+
+	if (record->flags & TABLE_FLAG_DEAD)
+		return;
+	if (in)
+		*sum += digest_record(&e->config.digest_key, &e->table, slot);
+	else
+		*sum -= digest_record(&e->config.digest_key, &e->table, slot);
+}
+
 static uint32_t engine_add(struct engine *e, const struct flow *flow, uint8_t group, mono_t now)
 {
 	uint32_t slot = table_add(&e->table, flow, group, engine_seconds(now));
@@ -214,6 +216,7 @@ static uint32_t engine_add(struct engine *e, const struct flow *flow, uint8_t gr
 	if (slot == TABLE_NONE)
 		return slot;
 	engine_clear_slot(e, slot);
+	engine_digest(e, slot, true);
 	e->groups[group].flow_count++;
 	return slot;
 }
@@ -221,10 +224,12 @@ static uint32_t engine_add(struct engine *e, const struct flow *flow, uint8_t gr
 static void engine_store(
 	struct engine *e, uint32_t slot, const struct flow *flow, uint8_t group, mono_t now)
 {
+	engine_digest(e, slot, false);
 	e->groups[table_at(&e->table, slot)->group].flow_count--;
 	e->groups[group].flow_count++;
 	if (!table_store(&e->table, slot, flow, group, engine_seconds(now)))
 		e->table_full = true;
+	engine_digest(e, slot, true);
 }
 
 /* engine_release: a dead record goes when nobody is left to be told. */
@@ -280,10 +285,14 @@ static void engine_reincarnate(struct engine *e, uint32_t slot)
 			bit_set(e->consumers[peer].recreate, slot);
 	if (bit_get(engine_kernel(e)->known, slot))
 		bit_set(engine_kernel(e)->recreate, slot);
-	if (record->flags & TABLE_FLAG_DEAD)
+	if (record->flags & TABLE_FLAG_DEAD) {
 		e->dead_count--;
-	record->flags &= (uint8_t) ~(TABLE_FLAG_DEAD | TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL |
-				     TABLE_FLAG_ADOPTED | TABLE_FLAG_RETRY_1 | TABLE_FLAG_RETRY_2);
+		record->flags &= (uint8_t)~TABLE_FLAG_DEAD;
+		engine_digest(e, slot, true);
+	}
+	record->has &= FLOW_HAS_ALL; /* what was refused may be taken now */
+	record->flags &= (uint8_t) ~(TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL | TABLE_FLAG_ADOPTED |
+				     TABLE_FLAG_RETRY_1 | TABLE_FLAG_RETRY_2);
 }
 
 static void engine_kill(struct engine *e, uint32_t slot, const struct flow_stamp *stamp)
@@ -291,6 +300,7 @@ static void engine_kill(struct engine *e, uint32_t slot, const struct flow_stamp
 	struct table_record *record = table_at(&e->table, slot);
 
 	CHECK(!(record->flags & TABLE_FLAG_DEAD));
+	engine_digest(e, slot, false);
 	record->flags |= TABLE_FLAG_DEAD;
 	e->dead_count++;
 	record->sequence = stamp->sequence;
@@ -327,7 +337,9 @@ static bool engine_kernel_changed(const struct flow *before, const struct flow *
 	       memcmp(before->tcp_flags, after->tcp_flags, 2) != 0 ||
 	       memcmp(before->tcp_wscale, after->tcp_wscale, 2) != 0 ||
 	       before->sctp_state != after->sctp_state ||
+	       memcmp(before->sctp_vtag, after->sctp_vtag, sizeof(before->sctp_vtag)) != 0 ||
 	       memcmp(before->labels, after->labels, sizeof(before->labels)) != 0 ||
+	       memcmp(before->synproxy, after->synproxy, sizeof(before->synproxy)) != 0 ||
 	       memcmp(before->seqadj, after->seqadj, sizeof(before->seqadj)) != 0;
 }
 
@@ -372,10 +384,10 @@ static void engine_kernel_update(struct engine *e, mono_t now, uint32_t slot,
 	flow_merge(&after, &news);
 	bit_set(engine_kernel(e)->known, slot);
 	if (from_dump && !engine_kernel_changed(&before, &after)) {
-		/* Nothing new but the time left; it travels only when it has moved far. The id
-		 * stays the one that belongs to the stamp. */
-		after.id = before.id;
-		engine_store(e, slot, &after, group, now);
+		/* Nothing new but the time left; it travels only when it has moved far. All the
+		 * rest stays as it belongs to the stamp: the peers have that. */
+		before.timeout_s = after.timeout_s;
+		engine_store(e, slot, &before, group, now);
 		if (record->expires_s > expires_s &&
 			record->expires_s - expires_s > SYNC_REFRESH_DRIFT_S)
 			engine_tell_peers(e, slot);
@@ -596,6 +608,12 @@ static bool engine_op_make(struct engine *e, mono_t now, uint32_t slot, struct e
 	}
 	op->type = known ? ENGINE_OP_UPDATE : ENGINE_OP_CREATE;
 	bit_set(kernel->known, slot);
+	if (record->has & TABLE_REFUSED_LABELS)
+		op->flow.has &= ~(uint32_t)FLOW_HAS_LABELS;
+	if (record->has & TABLE_REFUSED_HELPER)
+		op->flow.has &= ~(uint32_t)FLOW_HAS_HELPER;
+	if (record->has & TABLE_REFUSED_MASTER)
+		op->flow.has &= ~(uint32_t)FLOW_HAS_MASTER;
 	engine_op_dress(e, record, op);
 	return true;
 }
@@ -633,15 +651,16 @@ static bool engine_op_retry(struct engine *e, uint32_t slot)
 	return true;
 }
 
-/* engine_op_strip: parts that this kernel does not take are left out rather than losing the flow.
+/* engine_op_strip: a part that this kernel does not take is left out rather than losing the flow.
  */
-static bool engine_op_strip(struct engine *e, uint32_t slot, uint32_t parts)
+static bool engine_op_strip(
+	struct engine *e, uint32_t slot, enum flow_has part, enum table_refused refused)
 {
 	struct table_record *record = table_at(&e->table, slot);
 
-	if (!(record->has & parts))
+	if (!(record->has & part) || record->has & refused)
 		return false;
-	record->has &= (uint16_t)~parts;
+	record->has |= (uint16_t)refused;
 	(void)dirty_add(&engine_kernel(e)->dirty, slot); /* it was just taken out */
 	return true;
 }
@@ -655,7 +674,7 @@ static enum engine_drop engine_op_failed_create(struct engine *e, uint32_t slot,
 		/* A flow with NAT that exists already (it becomes an update), or a helper that this
 		 * kernel does not have (then the update finds nothing, and we are here again). */
 		if (table_at(&e->table, slot)->flags & TABLE_FLAG_RETRY_1 &&
-			engine_op_strip(e, slot, FLOW_HAS_HELPER))
+			engine_op_strip(e, slot, FLOW_HAS_HELPER, TABLE_REFUSED_HELPER))
 			return ENGINE_DROP_NONE;
 		if (engine_op_retry(e, slot)) {
 			bit_set(kernel->known, slot);
@@ -663,7 +682,8 @@ static enum engine_drop engine_op_failed_create(struct engine *e, uint32_t slot,
 		}
 		return ENGINE_DROP_KERNEL_OTHER;
 	case ENOENT: /* its master is not there (yet) */
-		if (engine_op_retry(e, slot) || engine_op_strip(e, slot, FLOW_HAS_MASTER))
+		if (engine_op_retry(e, slot) ||
+			engine_op_strip(e, slot, FLOW_HAS_MASTER, TABLE_REFUSED_MASTER))
 			return ENGINE_DROP_NONE;
 		return ENGINE_DROP_KERNEL_OTHER;
 	case EEXIST:
@@ -680,7 +700,7 @@ static enum engine_drop engine_op_failed_update(struct engine *e, uint32_t slot,
 		return engine_op_retry(e, slot) ? ENGINE_DROP_NONE : ENGINE_DROP_KERNEL_OTHER;
 	case ENOSPC: /* labels without a label rule (facts 2.4) */
 		bit_set(engine_kernel(e)->known, slot);
-		if (engine_op_strip(e, slot, FLOW_HAS_LABELS))
+		if (engine_op_strip(e, slot, FLOW_HAS_LABELS, TABLE_REFUSED_LABELS))
 			return ENGINE_DROP_NONE;
 		return ENGINE_DROP_KERNEL_OTHER;
 	default:
@@ -768,6 +788,23 @@ static struct flow_stamp engine_record_stamp(const struct table_record *record)
 		.owner = record->owner};
 }
 
+/* engine_peer_differs: the same stamp, told whole, and yet something else: an update reached us
+ * before what it builds upon. The source is right. */
+static bool engine_peer_differs(
+	struct engine *e, mono_t now, uint32_t slot, const struct flow *flow)
+{
+	struct flow ours;
+
+	if (!(flow->has & FLOW_HAS_REPLY))
+		return false;
+	table_load(&e->table, slot, engine_seconds(now), &ours);
+	if (flow_same(&ours, flow))
+		return false;
+	if (!(ours.has & FLOW_HAS_REPLY) || !flow_tuple_equal(&ours.reply, &flow->reply))
+		engine_reincarnate(e, slot);
+	return true;
+}
+
 /* engine_peer_restated: the source repeats what we have (a transfer, a refreshed timeout). Our
  * kernel is told again only where its entry does not carry the hold, or is far off. */
 static void engine_peer_restated(
@@ -782,6 +819,11 @@ static void engine_peer_restated(
 	/* While active our kernel is right by definition: what a tail repeats is nothing new. */
 	if (record->flags & TABLE_FLAG_DEAD || e->groups[group].role == SYNCMSG_ROLE_ACTIVE)
 		return;
+	if (engine_peer_differs(e, now, slot, flow)) {
+		engine_store(e, slot, flow, group, now);
+		engine_tell_kernel(e, slot);
+		return;
+	}
 	if (fine && moved <= (int64_t)SYNC_EXPIRY_JUMP_S && moved >= -(int64_t)SYNC_EXPIRY_JUMP_S)
 		return;
 	if (flow->has & FLOW_HAS_TIMEOUT) {
@@ -884,29 +926,45 @@ void engine_transfer_begin(struct engine *e, uint8_t peer)
 	memset(e->seen[peer], 0, bits_bytes(e->table.high));
 }
 
-uint32_t engine_transfer_end(struct engine *e, mono_t now, uint8_t peer, uint8_t group)
+/* engine_sweep: the source does not have this flow. What we injected is deleted; a flow that lives
+ * in our kernel in its own right (of the time when we were master) ends there by itself, and is
+ * forgotten: the tables are equal. */
+static void engine_sweep(struct engine *e, uint32_t slot)
 {
+	struct table_record *record = table_at(&e->table, slot);
+	struct flow_stamp stamp = engine_record_stamp(record);
+
+	if (bit_get(engine_kernel(e)->known, slot) && !(record->flags & TABLE_FLAG_HELD)) {
+		bit_clear(engine_kernel(e)->known, slot);
+		bit_clear(engine_kernel(e)->recreate, slot);
+		e->forgotten++;
+	}
+	engine_kill(e, slot, &stamp);
+	engine_tell_kernel(e, slot);
+	engine_release(e, slot);
+}
+
+uint32_t engine_transfer_end(
+	struct engine *e, mono_t now, uint8_t peer, uint8_t group, const uint64_t *differing)
+{
+	const struct engine_consumer *kernel = engine_kernel(e);
 	uint32_t swept = 0;
 
 	(void)now;
-	for (uint32_t word = 0; word < (e->table.high + 63) / 64; word++) {
-		uint64_t unseen = e->table.used[word] & ~e->seen[peer][word];
+	for (uint32_t slot = 0; slot < e->table.high; slot++) {
+		const struct table_record *record = table_at(&e->table, slot);
 
-		for (; unseen; unseen &= unseen - 1) {
-			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(unseen);
-			struct table_record *record = table_at(&e->table, slot);
-			struct flow_stamp stamp = engine_record_stamp(record);
-
-			/* Only what we injected ourselves; a flow that lives in our kernel in its
-			 * own right (of the time when we were master) ends by itself. */
-			if (record->group != group || record->flags & TABLE_FLAG_DEAD ||
-				(bit_get(engine_kernel(e)->known, slot) &&
-					!(record->flags & TABLE_FLAG_HELD)))
-				continue;
-			engine_kill(e, slot, &stamp);
-			engine_tell_kernel(e, slot);
-			engine_release(e, slot);
+		if (!table_is_used(&e->table, slot) || record->group != group ||
+			record->flags & TABLE_FLAG_DEAD || bit_get(e->seen[peer], slot) ||
+			dirty_has(&e->consumers[peer].dirty, slot)) /* a tail, still to be told */
+			continue;
+		if (!differing || differing[digest_bucket(&e->table, slot)]) {
+			engine_sweep(e, slot);
 			swept++;
+		} else if (bit_get(kernel->known, slot) ? !(record->flags & TABLE_FLAG_HELD)
+							: e->config.warm) {
+			/* Equal, and so not told again; but our kernel's entry must be held. */
+			engine_tell_kernel(e, slot);
 		}
 	}
 	return swept;
@@ -1013,4 +1071,31 @@ void engine_forget_group(struct engine *e, uint8_t peer, uint8_t group)
 	for (uint32_t slot = 0; slot < e->table.high; slot++)
 		if (table_is_used(&e->table, slot) && table_at(&e->table, slot)->group == group)
 			bit_clear(c->known, slot);
+}
+
+void engine_compare_begin(struct engine *e, uint8_t peer, uint8_t group)
+{
+	struct engine_consumer *c = &e->consumers[peer];
+
+	memcpy(e->compared_out[peer], e->groups[group].digests, ENGINE_DIGEST_BYTES);
+	for (uint32_t slot = 0; slot < e->table.high; slot++) {
+		const struct table_record *record = table_at(&e->table, slot);
+
+		if (!table_is_used(&e->table, slot) || record->group != group ||
+			record->flags & TABLE_FLAG_DEAD)
+			continue;
+		bit_set(c->known, slot);
+		bit_clear(c->recreate, slot);
+	}
+}
+
+void engine_compare_forget(struct engine *e, uint8_t peer, uint8_t group, const uint32_t *buckets)
+{
+	for (uint32_t slot = 0; slot < e->table.high; slot++) {
+		uint32_t bucket = digest_bucket(&e->table, slot);
+
+		if (table_is_used(&e->table, slot) && table_at(&e->table, slot)->group == group &&
+			buckets[bucket / 32] >> bucket % 32 & 1)
+			bit_clear(e->consumers[peer].known, slot);
+	}
 }

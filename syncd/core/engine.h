@@ -20,6 +20,7 @@
 #include "common/flow.h"
 #include "common/mono.h"
 #include "common/syncmsg.h"
+#include "syncd/core/digest.h"
 #include "syncd/core/dirty.h"
 #include "syncd/core/limits.h"
 #include "syncd/core/table.h"
@@ -53,6 +54,8 @@ struct engine_op {
 	struct flow flow; /* timeout_s is what the kernel shall get, hold included */
 };
 
+#define ENGINE_DIGEST_BYTES (DIGEST_BUCKETS * sizeof(uint64_t)) /* of one group */
+
 /* What a peer says about itself and a group. */
 struct engine_claim {
 	enum syncmsg_role role;
@@ -70,6 +73,7 @@ struct engine_group {
 	mono_t tail_until;
 	struct engine_claim claims[LIMIT_PEERS];
 	uint32_t flow_count;
+	uint64_t *digests; /* a sum a bucket: digest.h */
 };
 
 struct engine_consumer {
@@ -87,7 +91,8 @@ struct engine_config {
 	uint32_t life; /* of our kernel's table */
 	uint32_t capacity;
 	uint64_t first_sequence; /* above every one that this life has used */
-	uint64_t seed;
+	uint64_t seed; /* of the table's hash: the same on all nodes, or no digest is equal */
+	struct digest_key digest_key;
 	bool warm;
 };
 
@@ -97,6 +102,8 @@ struct engine {
 	struct engine_group groups[LIMIT_GROUPS];
 	struct engine_consumer consumers[SYNC_CONSUMERS]; /* [SYNC_CONSUMER_KERNEL] is the kernel */
 	uint64_t *seen[LIMIT_PEERS];			  /* marks of the running transfer */
+	uint64_t *compared_out[LIMIT_PEERS];		  /* our digests, as they are being told */
+	uint64_t *compared_in[LIMIT_PEERS];		  /* ours minus theirs */
 	uint64_t sequence;
 	uint32_t dead_count;	  /* records that wait for somebody to be told */
 	mono_t kernel_full_until; /* ENOMEM: nothing is injected before */
@@ -106,6 +113,7 @@ struct engine {
 	uint64_t drops[ENGINE_DROP_COUNT];
 	uint64_t kernel_events; /* accepted ones */
 	uint64_t injected;
+	uint64_t forgotten; /* left to our kernel: the source does not have them */
 };
 
 const char *engine_drop_name(enum engine_drop drop);
@@ -195,9 +203,11 @@ enum engine_drop engine_peer_delete(
 /* engine_transfer_begin: forgets the marks of the peer's last transfer. */
 void engine_transfer_begin(struct engine *e, uint8_t peer);
 
-/* engine_transfer_end: deletes what of the group was not marked, is in our kernel by our own hand
- * (or not at all), and is alive. Returns how many. */
-uint32_t engine_transfer_end(struct engine *e, mono_t now, uint8_t peer, uint8_t group);
+/* engine_transfer_end: what of the group is alive and was not marked goes; returns how many.
+ * differing: after a comparison: only in buckets where this is not 0; everywhere else our flows are
+ * the source's, and our kernel is made to hold them. NULL: all were told. */
+uint32_t engine_transfer_end(
+	struct engine *e, mono_t now, uint8_t peer, uint8_t group, const uint64_t *differing);
 
 /* ---- a peer as a consumer ---- */
 
@@ -217,6 +227,13 @@ bool engine_bulk_next(struct engine *e, mono_t now, uint8_t peer, uint32_t group
 
 /* engine_forget_group: the peer asked for all of a group again. */
 void engine_forget_group(struct engine *e, uint8_t peer, uint8_t group);
+
+/* engine_compare_begin: our digests of a group, for a peer to whom everything has been told: set
+ * aside, and the peer is taken to know every flow, until it says which buckets differ. */
+void engine_compare_begin(struct engine *e, uint8_t peer, uint8_t group);
+
+/* engine_compare_forget: the peer asks for these buckets (a bit each). */
+void engine_compare_forget(struct engine *e, uint8_t peer, uint8_t group, const uint32_t *buckets);
 
 /* ---- shared by the shell ---- */
 

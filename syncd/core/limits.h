@@ -24,9 +24,12 @@
 #define SYNC_TAIL_MS	  5000 /* a hand-over's tail is accepted for so long */
 #define SYNC_FAIR_RECORDS 32u  /* live and bulk records take turns by so many */
 /* A full transfer is paced: the receiver's injection, and ours, must leave the machine its life. */
-#define SYNC_BULK_PER_MS    150u
-#define SYNC_BULK_BURST	    600u /* at once: no more than a few milliseconds of the receiver */
-#define SYNC_BULK_TURN_MS   2
+#define SYNC_BULK_PER_MS  150u
+#define SYNC_BULK_BURST	  600u /* at once: no more than a few milliseconds of the receiver */
+#define SYNC_BULK_TURN_MS 2
+#define SYNC_COMPARE_MS	  60000 /* between two comparisons of digests */
+#define SYNC_COMPARE_WAIT_MS                                                                       \
+	1000 /* for a moment with nothing unsent; then everything is transferred */
 #define SYNC_LAG_MARKS	    64u /* instants kept to turn acknowledgements into a lag */
 #define SYNC_MASTER_RETRIES 3u	/* an entry whose master is not there yet waits so often */
 

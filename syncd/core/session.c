@@ -39,6 +39,9 @@ void session_init(
 	s->ours = *ours;
 	s->their_node = their_node;
 	s->backlog_since = MONO_NEVER;
+	compare_init(&s->compare);
+	for (uint8_t group = 0; group < LIMIT_GROUPS; group++)
+		s->groups[group].compare_at = MONO_NEVER;
 }
 
 static void session_reset(struct session *s)
@@ -49,6 +52,8 @@ static void session_reset(struct session *s)
 	fresh.lag = s->lag;
 	fresh.bytes_in = s->bytes_in;
 	fresh.bytes_out = s->bytes_out;
+	fresh.compare.compares = s->compare.compares;
+	fresh.compare.differing_total = s->compare.differing_total;
 	*s = fresh;
 }
 
@@ -109,6 +114,7 @@ static void session_on_end(struct session *s, struct engine *e, mono_t now,
 	const struct syncmsg *msg, struct session_update *out)
 {
 	int group = engine_group_index(e, msg->transfer.group_tag);
+	const uint64_t *differing;
 	struct session_group *g;
 
 	if (group < 0)
@@ -119,8 +125,12 @@ static void session_on_end(struct session *s, struct engine *e, mono_t now,
 		g->transfer != msg->transfer.transfer ||
 		g->wanted_turn != e->groups[group].turn + 1)
 		return;
-	out->swept_count += engine_transfer_end(e, now, s->peer, (uint8_t)group);
+	differing = compare_differing(s, e, (uint8_t)group, g->transfer);
+	out->swept_count += engine_transfer_end(e, now, s->peer, (uint8_t)group, differing);
 	out->transfers_ended |= 1u << group;
+	out->compared = differing != NULL;
+	out->differing = s->compare.differing;
+	g->compare_at = mono_add(now, dur_ms(SYNC_COMPARE_MS));
 	g->transfer = 0;
 	g->ended = true;
 	g->ended_mark = session_kernel(e)->dirty.added;
@@ -130,8 +140,19 @@ static void session_on_want(struct session *s, struct engine *e, const struct sy
 {
 	int group = engine_group_index(e, msg->transfer.group_tag);
 
+	if (group < 0)
+		return;
+	compare_abort(&s->compare, (uint8_t)group);
+	s->bulk_wanted |= 1u << group;
+}
+
+static void session_on_compare(
+	struct session *s, const struct engine *e, mono_t now, const struct syncmsg *msg)
+{
+	int group = engine_group_index(e, msg->transfer.group_tag);
+
 	if (group >= 0)
-		s->bulk_wanted |= 1u << group;
+		compare_ask(s, now, (uint8_t)group);
 }
 
 static void session_on_ack(
@@ -196,6 +217,16 @@ static void session_on_message(struct session *s, struct engine *e, mono_t now,
 		break;
 	case SYNCMSG_TAIL_END:
 		session_on_tail_end(s, e, msg, out);
+		break;
+	case SYNCMSG_COMPARE:
+		session_on_compare(s, e, now, msg);
+		break;
+	case SYNCMSG_DIGEST_BEGIN:
+	case SYNCMSG_DIGEST:
+	case SYNCMSG_DIGEST_END:
+	case SYNCMSG_FETCH:
+	case SYNCMSG_FETCH_END:
+		compare_on_message(s, e, msg);
 		break;
 	case SYNCMSG_PING:
 	case SYNCMSG_TYPE_COUNT:
@@ -290,7 +321,32 @@ static void session_fill_roles(struct session *s, const struct engine *e, struct
 	}
 }
 
-/* session_fill_wants: one full transfer for each source, term and turn of ours. */
+/* session_comparable: digests say something: there is something to compare, by the same key. */
+static bool session_comparable(const struct session *s, const struct engine *e, uint8_t group)
+{
+	return s->ours.digest_id == s->theirs.digest_id && e->groups[group].flow_count &&
+	       !s->groups[group].whole;
+}
+
+/* session_fill_compares: every now and then, while all is well. */
+static void session_fill_compares(
+	struct session *s, const struct engine *e, mono_t now, struct wbuf *w)
+{
+	for (uint8_t group = 0; group < e->config.group_count && session_room(w); group++) {
+		struct session_group *mine = &s->groups[group];
+		struct syncmsg msg = {.type = SYNCMSG_COMPARE};
+
+		if (!mine->ended || !mono_reached(now, mine->compare_at) ||
+			engine_source(e, group) != s->peer || !session_comparable(s, e, group))
+			continue;
+		msg.transfer.group_tag = e->groups[group].tag;
+		syncmsg_encode(w, &msg);
+		mine->compare_at = MONO_NEVER; /* END sets it */
+	}
+}
+
+/* session_fill_wants: one transfer for each source, term and turn of ours: of what differs where
+ * that can be told, else of everything. */
 static void session_fill_wants(struct session *s, const struct engine *e, struct wbuf *w)
 {
 	for (uint8_t group = 0; group < e->config.group_count && session_room(w); group++) {
@@ -302,8 +358,12 @@ static void session_fill_wants(struct session *s, const struct engine *e, struct
 			(mine->wanted_turn == g->turn + 1 &&
 				mine->wanted_term == g->claims[s->peer].term))
 			continue;
+		if (session_comparable(s, e, group))
+			msg.type = SYNCMSG_COMPARE;
 		msg.transfer.group_tag = g->tag;
 		syncmsg_encode(w, &msg);
+		mine->whole = false;
+		mine->compare_at = MONO_NEVER;
 		mine->wanted_turn = g->turn + 1;
 		mine->wanted_term = g->claims[s->peer].term;
 		mine->transfer = 0;
@@ -331,6 +391,27 @@ static void session_fill_ack(struct session *s, const struct engine *e, struct w
 	}
 }
 
+/* session_fill_fetched: the peer has said what differs: that is a transfer like any other. */
+static void session_fill_fetched(struct session *s, struct engine *e, struct wbuf *w)
+{
+	struct syncmsg msg = {.type = SYNCMSG_BEGIN};
+	uint32_t transfer = s->compare.out_transfer;
+	int group;
+
+	if (s->bulk_groups || !session_room(w))
+		return;
+	group = compare_take_fetched(s, e);
+	if (group < 0)
+		return;
+	msg.transfer.group_tag = e->groups[group].tag;
+	msg.transfer.transfer = transfer;
+	syncmsg_encode(w, &msg);
+	s->bulk_groups = 1u << group;
+	s->bulk_cursor = 0;
+	s->bulk_count = 0;
+	s->bulk_transfer_open = transfer;
+}
+
 static void session_fill_begin(struct session *s, struct engine *e, struct wbuf *w)
 {
 	uint32_t groups = 0;
@@ -352,6 +433,7 @@ static void session_fill_begin(struct session *s, struct engine *e, struct wbuf 
 		syncmsg_encode(w, &msg);
 		groups |= 1u << group;
 	}
+	s->bulk_transfer_open = s->bulk_transfer;
 	s->bulk_wanted = 0;
 	s->bulk_groups = groups;
 	s->bulk_cursor = 0;
@@ -387,7 +469,7 @@ static void session_fill_end(struct session *s, const struct engine *e, struct w
 		if (e->groups[group].role != SYNCMSG_ROLE_ACTIVE)
 			continue;
 		msg.transfer.group_tag = e->groups[group].tag;
-		msg.transfer.transfer = s->bulk_transfer;
+		msg.transfer.transfer = s->bulk_transfer_open;
 		msg.transfer.count = s->bulk_count;
 		syncmsg_encode(w, &msg);
 		s->sent++;
@@ -473,6 +555,7 @@ static void session_fill_records(struct session *s, struct engine *e, mono_t now
 	uint64_t before = s->sent;
 	bool live = true, bulk = true;
 
+	session_fill_fetched(s, e, w);
 	session_fill_begin(s, e, w);
 	session_refill(s, now);
 	while ((live || bulk) && session_room(w)) {
@@ -480,6 +563,7 @@ static void session_fill_records(struct session *s, struct engine *e, mono_t now
 		bulk = session_fill_bulk(s, e, now, w);
 	}
 	session_fill_tails(s, e, w);
+	compare_fill(s, e, now, w, e->consumers[s->peer].dirty.count == 0);
 	session_mark(s, now, before);
 	if (e->consumers[s->peer].dirty.count == 0)
 		s->backlog_since = MONO_NEVER;
@@ -502,6 +586,7 @@ size_t session_fill(struct session *s, struct engine *e, mono_t now, struct wbuf
 	if (s->state == SESSION_STATE_LIVE) {
 		session_fill_roles(s, e, w);
 		session_fill_wants(s, e, w);
+		session_fill_compares(s, e, now, w);
 		session_fill_ack(s, e, w);
 		session_fill_records(s, e, now, w);
 		if (wbuf_used(w) == before &&
@@ -523,7 +608,7 @@ bool session_has_more(const struct session *s, const struct engine *e)
 	if (s->state != SESSION_STATE_LIVE)
 		return s->state == SESSION_STATE_HELLO && !s->hello_told;
 	return e->consumers[s->peer].dirty.count || (s->bulk_groups && s->bulk_tokens) ||
-	       s->bulk_wanted || s->tails_untold ||
+	       s->bulk_wanted || s->tails_untold || compare_has_more(s, e) ||
 	       (s->received > s->ack_told &&
 		       (!s->ack_waiting || session_kernel(e)->dirty.taken >= s->ack_kernel));
 }
@@ -571,8 +656,10 @@ void session_end_tail(
 
 void session_want_again(struct session *s)
 {
-	for (uint8_t group = 0; group < LIMIT_GROUPS; group++)
+	for (uint8_t group = 0; group < LIMIT_GROUPS; group++) {
 		s->groups[group].wanted_turn = 0;
+		s->groups[group].whole = true;
+	}
 }
 
 void session_serve_again(struct session *s, struct engine *e)

@@ -3,10 +3,11 @@
  *   IDLE --opened--> HELLO --their HELLO--> LIVE --closed, dead, broken--> IDLE
  *
  * Both directions are alike. As a source a session tells the peer its role in each group, answers
- * WANT with a full transfer (BEGIN, every flow that the peer does not know, END), and between these
- * tells live changes; bulk and live take turns, so that neither starves the other. As a standby it
- * asks for a full transfer once per source and turn of roles, hands records to the engine, and
- * acknowledges what our kernel has taken. Each side PINGs when it has been silent, and takes the
+ * WANT with a full transfer (BEGIN, every flow that the peer does not know, END), COMPARE with
+ * digests and then what differs (compare.h), and between these tells live changes; bulk and live
+ * take turns, so that neither starves the other. As a standby it asks once per source and turn of
+ * roles, and compares again every SYNC_COMPARE_MS; it hands records to the engine, and acknowledges
+ * what our kernel has taken. Each side PINGs when it has been silent, and takes the
  * other for dead after SYNC_DEAD_MS without a byte.
  *
  * Pure: bytes in by session_step(), bytes out by session_fill(), time in the event. */
@@ -16,6 +17,7 @@
 #include "common/mono.h"
 #include "common/syncmsg.h"
 #include "common/wbuf.h"
+#include "syncd/core/compare.h"
 #include "syncd/core/engine.h"
 
 enum session_state {
@@ -59,6 +61,8 @@ struct session_update {
 	bool went_live;
 	bool claims_changed;	  /* a peer's role: readiness may have changed */
 	uint32_t transfers_ended; /* groups (bit mask) */
+	bool compared;		  /* the transfer was of what differed alone */
+	uint32_t differing;	  /* then: buckets */
 	uint32_t swept_count;
 	uint32_t tails_ended; /* groups */
 };
@@ -73,6 +77,8 @@ struct session_group {
 	uint32_t wanted_term; /* of the source then */
 	uint32_t transfer;    /* the one that is open, 0 none */
 	bool ended;	      /* END has come */
+	bool whole;	      /* the operator's wish: everything, whatever the digests say */
+	mono_t compare_at;    /* the next periodic comparison */
 	uint64_t ended_mark;  /* kernel's dirty.added at END */
 	uint64_t tail_mark;   /* ours: TAIL_END goes out when so much is told */
 	uint32_t tail_term;
@@ -91,13 +97,16 @@ struct session {
 	uint32_t tails_untold;
 	struct session_group groups[LIMIT_GROUPS];
 
+	struct compare compare;
+
 	/* As a source. */
 	uint64_t sent;
 	uint64_t acked;
 	uint32_t bulk_groups; /* being transferred */
 	uint32_t bulk_wanted; /* asked for meanwhile */
 	uint32_t bulk_cursor;
-	uint32_t bulk_transfer;
+	uint32_t bulk_transfer; /* the last number given */
+	uint32_t bulk_transfer_open;
 	uint64_t bulk_count;
 	uint32_t bulk_tokens; /* records that may go now: refilled with time */
 	mono_t bulk_refilled_at;

@@ -73,9 +73,11 @@ static uint32_t table_hash(const struct table *t, const struct flow *key)
 	bytes[used++] = (uint8_t)key->zone;
 	bytes[used++] = key->zone_dir;
 	bytes[used++] = key->orig.proto;
-	memcpy(bytes + used, &key->orig.src_port, 2);
-	memcpy(bytes + used + 2, &key->orig.dst_port, 2);
-	used += 4;
+	/* In one byte order: digests count on nodes of different make agreeing. */
+	bytes[used++] = (uint8_t)(key->orig.src_port >> 8);
+	bytes[used++] = (uint8_t)key->orig.src_port;
+	bytes[used++] = (uint8_t)(key->orig.dst_port >> 8);
+	bytes[used++] = (uint8_t)key->orig.dst_port;
 	memcpy(bytes + used, key->orig.src, address);
 	memcpy(bytes + used + address, key->orig.dst, address);
 	return (uint32_t)XXH3_64bits_withSeed(bytes, used + 2 * address, t->hash_seed);
@@ -250,7 +252,7 @@ bool table_store(
 {
 	struct table_record *record = &t->records[slot];
 
-	record->has = (uint16_t)flow->has;
+	record->has = (uint16_t)((flow->has & FLOW_HAS_ALL) | (record->has & TABLE_REFUSED_ALL));
 	record->group = group;
 	record->status = (uint16_t)flow->status;
 	record->id = flow->id;
@@ -330,7 +332,7 @@ void table_load(const struct table *t, uint32_t slot, uint32_t now_s, struct flo
 	struct flow *flow = ret_flow;
 
 	memset(flow, 0, sizeof(*flow));
-	flow->has = record->has;
+	flow->has = record->has & FLOW_HAS_ALL;
 	flow->zone = record->zone;
 	flow->zone_dir = record->zone_dir;
 	table_load_tuples(t, record, flow);

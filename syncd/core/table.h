@@ -31,6 +31,15 @@ enum table_flag {
 	TABLE_FLAG_RETRY_2 = 1 << 7,
 };
 
+/* Above FLOW_HAS_ALL in a record's `has`: parts that our kernel refused: they are told to peers,
+ * and compared, but not injected again. */
+enum table_refused {
+	TABLE_REFUSED_LABELS = 1 << 13,
+	TABLE_REFUSED_HELPER = 1 << 14,
+	TABLE_REFUSED_MASTER = 1 << 15,
+};
+#define TABLE_REFUSED_ALL (TABLE_REFUSED_LABELS | TABLE_REFUSED_HELPER | TABLE_REFUSED_MASTER)
+
 /* Internal to table.c and the engine; the rest of the world loads a struct flow. 80 bytes. */
 struct table_record {
 	uint64_t sequence;

@@ -57,7 +57,7 @@ static struct pair *pair_new(void)
 			.life = 50u + i,
 			.capacity = CAPACITY,
 			.first_sequence = 5000,
-			.seed = i,
+			.seed = 7,
 			.warm = true,
 			.group_tags = {TEST_GROUP_TAG}};
 		struct syncmsg_hello hello = {
@@ -126,7 +126,8 @@ static void told(struct pair *p, int i, const uint8_t *data, size_t size)
 
 	while (syncmsg_decode(&r, &msg) == SYNCMSG_OK) {
 		if (msg.type == SYNCMSG_ACK || msg.type == SYNCMSG_ROLE ||
-			msg.type == SYNCMSG_HELLO)
+			msg.type == SYNCMSG_HELLO || msg.type == SYNCMSG_DIGEST ||
+			msg.type == SYNCMSG_FETCH)
 			continue;
 		if (msg.type == SYNCMSG_UPSERT || msg.type == SYNCMSG_DELETE) {
 			if (msg.flow.orig.src_port < 100)
@@ -286,14 +287,130 @@ static void test_link_flap_sweeps_what_ended_meanwhile(void **state)
 	run(p, 7);
 	expect(p, "fw2 > hears HELLO -> live\n"
 		  "fw1 > hears HELLO -> live\n"
-		  "fw2 > tells WANT\n"
+		  "fw2 > tells COMPARE\n"
+		  "fw1 > tells DIGEST_BEGIN\n"
+		  "fw1 > tells DIGEST_END\n"
+		  "fw2 > tells FETCH_END\n"
 		  "fw1 > tells BEGIN\n"
 		  "fw1 > tells UPSERT 3\n"
-		  "fw1 > tells UPSERT 2\n"
 		  "fw1 > tells END\n"
 		  "fw2 > hears END -> 1 swept, 2 flows\n"
 		  "fw2 > kernel: create 3 held\n"
 		  "fw2 > kernel: delete 1\n");
+	pair_free(p);
+}
+
+/* same_tables: every digest of both sides agrees, and is what the flows say when counted anew. */
+static void same_tables(struct pair *p)
+{
+	uint64_t *anew = calloc(DIGEST_BUCKETS, sizeof(*anew));
+
+	assert_non_null(anew);
+	assert_memory_equal(p->sides[0].engine.groups[0].digests,
+		p->sides[1].engine.groups[0].digests, ENGINE_DIGEST_BYTES);
+	for (uint32_t slot = 0; slot < p->sides[1].engine.table.high; slot++) {
+		struct table *t = &p->sides[1].engine.table;
+
+		if (table_is_used(t, slot) && !(table_at(t, slot)->flags & TABLE_FLAG_DEAD))
+			anew[digest_bucket(t, slot)] +=
+				digest_record(&p->sides[1].engine.config.digest_key, t, slot);
+	}
+	assert_memory_equal(
+		anew, p->sides[1].engine.groups[0].digests, DIGEST_BUCKETS * sizeof(*anew));
+	free(anew);
+}
+
+static void test_link_flap_of_equal_tables_tells_no_flow(void **state)
+{
+	struct pair *p = pair_new();
+	struct session *fw2 = &p->sides[1].session;
+	uint64_t bytes;
+
+	(void)state;
+	begin(p);
+	for (uint16_t port = 1000; port < 4000; port++)
+		born(p, 0, port);
+	run(p, 1000);
+	same_tables(p);
+	close_both(p);
+	p->story[0] = '\0';
+	bytes = p->sides[0].session.bytes_out;
+	connect_both(p);
+	run(p, 1000);
+	expect(p, "fw2 > hears HELLO -> live\n"
+		  "fw1 > hears HELLO -> live\n"
+		  "fw2 > tells COMPARE\n"
+		  "fw1 > tells DIGEST_BEGIN\n"
+		  "fw1 > tells DIGEST_END\n"
+		  "fw2 > tells FETCH_END\n"
+		  "fw1 > tells BEGIN\n"
+		  "fw1 > tells END\n"
+		  "fw2 > hears END -> 0 swept, 3000 flows\n");
+	assert_true(p->sides[0].session.bytes_out - bytes < 150000);
+	assert_int_equal(fw2->compare.compares, 1);
+	assert_int_equal(fw2->compare.differing_total, 0);
+	assert_true(session_peer_in_sync(&p->sides[0].session, &p->sides[0].engine));
+	assert_true(session_group_in_sync(fw2, &p->sides[1].engine, 0));
+	/* The source takes us to know them: their ends are told. */
+	died(p, 0, 1000);
+	run(p, 1000);
+	assert_int_equal(engine_flow_count(&p->sides[1].engine), 2999);
+	same_tables(p);
+	pair_free(p);
+}
+
+/* What no message of the source ever said, as a bug would have it. */
+static void test_periodic_comparison_repairs(void **state)
+{
+	struct pair *p = pair_new();
+	struct engine *fw2 = &p->sides[1].engine;
+	struct flow flow = test_flow(2000), gone = test_flow(2001), extra = test_flow(9000);
+
+	(void)state;
+	begin(p);
+	for (uint16_t port = 2000; port < 2100; port++)
+		born(p, 0, port);
+	run(p, 1000);
+	flow.stamp =
+		(struct flow_stamp){.sequence = UINT64_MAX / 2, .term = 3, .life = 50, .owner = 1};
+	gone.stamp = extra.stamp = flow.stamp;
+	assert_int_equal(engine_peer_delete(fw2, p->now, 0, &gone), ENGINE_DROP_NONE);
+	assert_int_equal(engine_peer_upsert(fw2, p->now, 0, &extra), ENGINE_DROP_NONE);
+	inject(p, 1);
+	assert_memory_not_equal(
+		fw2->groups[0].digests, p->sides[0].engine.groups[0].digests, ENGINE_DIGEST_BYTES);
+	for (int64_t ms = 0; ms < SYNC_COMPARE_MS; ms += SYNC_PING_MS) {
+		p->now = mono_add(p->now, dur_ms(SYNC_PING_MS));
+		run(p, 1000);
+	}
+	same_tables(p);
+	assert_int_equal(engine_flow_count(fw2), 100);
+	assert_true(p->sides[1].kernel[2001]);
+	assert_false(p->sides[1].kernel[9000]);
+	assert_int_equal(p->sides[1].session.compare.differing_total, 2);
+	pair_free(p);
+}
+
+static void test_other_digest_key_means_a_full_transfer(void **state)
+{
+	struct pair *p = pair_new();
+
+	(void)state;
+	begin(p);
+	born(p, 0, 1);
+	run(p, 1000);
+	close_both(p);
+	p->sides[1].session.ours.digest_id = 77;
+	p->story[0] = '\0';
+	connect_both(p);
+	run(p, 1000);
+	expect(p, "fw2 > hears HELLO -> live\n"
+		  "fw1 > hears HELLO -> live\n"
+		  "fw2 > tells WANT\n"
+		  "fw1 > tells BEGIN\n"
+		  "fw1 > tells UPSERT 1\n"
+		  "fw1 > tells END\n"
+		  "fw2 > hears END -> 0 swept, 1 flows\n");
 	pair_free(p);
 }
 
@@ -317,19 +434,20 @@ static void test_handover_with_its_tail(void **state)
 	set_role(p, 0, SYNCMSG_ROLE_STANDBY, 4, 2, -1);
 	session_end_tail(&p->sides[0].session, &p->sides[0].engine, 0, 3, 1);
 	run(p, 1000);
-	expect(p, "fw1 > tells WANT\n"
+	expect(p, "fw1 > tells COMPARE\n"
 		  "fw1 > tells UPSERT 3\n"
 		  "fw1 > tells TAIL_END\n"
 		  "fw2 > hears TAIL_END -> the tail is closed\n"
 		  "fw2 > kernel: create 3\n"
+		  "fw2 > tells DIGEST_BEGIN\n"
+		  "fw2 > tells DIGEST_END\n"
+		  "fw1 > tells FETCH_END\n"
 		  "fw2 > tells BEGIN\n"
-		  "fw2 > tells UPSERT 1\n"
 		  "fw2 > tells UPSERT 2\n"
-		  "fw2 > tells UPSERT 3\n"
 		  "fw2 > tells END\n"
 		  "fw1 > hears END -> 0 swept, 3 flows\n"
-		  "fw1 > kernel: update 1 held\n"
 		  "fw1 > kernel: create 2 held\n"
+		  "fw1 > kernel: update 1 held\n"
 		  "fw1 > kernel: update 3 held\n");
 	pair_free(p);
 }
@@ -470,6 +588,9 @@ int main(void)
 		cmocka_unit_test(test_first_meeting),
 		cmocka_unit_test(test_live_changes),
 		cmocka_unit_test(test_link_flap_sweeps_what_ended_meanwhile),
+		cmocka_unit_test(test_link_flap_of_equal_tables_tells_no_flow),
+		cmocka_unit_test(test_periodic_comparison_repairs),
+		cmocka_unit_test(test_other_digest_key_means_a_full_transfer),
 		cmocka_unit_test(test_handover_with_its_tail),
 		cmocka_unit_test(test_stale_master_is_not_heard),
 		cmocka_unit_test(test_both_notice_a_dead_peer),

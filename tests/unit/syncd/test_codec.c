@@ -201,6 +201,8 @@ static void test_messages(void **state)
 			msg.role.role = SYNCMSG_ROLE_ACTIVE;
 		else if (type == SYNCMSG_END)
 			msg.transfer.count = UINT64_MAX;
+		else if (type == SYNCMSG_FETCH)
+			msg.digest.buckets = 1;
 		check_message(&msg);
 	}
 }
@@ -225,7 +227,7 @@ static void test_hello_is_checked(void **state)
 		assert_int_equal(syncmsg_decode(&r, &back), error);                                \
 	} while (0)
 	EXPECT(SYNCMSG_OK);
-	msg.hello.version = 2;
+	msg.hello.version = SYNCMSG_VERSION + 1;
 	EXPECT(SYNCMSG_BAD_VERSION);
 	msg.hello.version = SYNCMSG_VERSION;
 	msg.hello.node_id = 0;
@@ -235,6 +237,13 @@ static void test_hello_is_checked(void **state)
 	EXPECT(SYNCMSG_BAD_CLUSTER);
 	msg.hello.cluster[0] = '\0';
 	EXPECT(SYNCMSG_BAD_CLUSTER);
+	msg = (struct syncmsg){.type = SYNCMSG_FETCH}; /* nothing wanted */
+	EXPECT(SYNCMSG_BAD_CHUNK);
+	msg.digest.buckets = 1;
+	msg.digest.chunk = SYNCMSG_DIGEST_CHUNKS;
+	EXPECT(SYNCMSG_BAD_CHUNK);
+	msg.type = SYNCMSG_DIGEST;
+	EXPECT(SYNCMSG_BAD_CHUNK);
 #undef EXPECT
 	r = rbuf_init((const uint8_t[]){0, 0}, 2);
 	assert_int_equal(syncmsg_decode(&r, &back), SYNCMSG_BAD_TYPE);
