@@ -90,7 +90,10 @@ def groups_that_share_a_table():
 def the_examples():
     for name in sorted(os.listdir(EXAMPLES)):
         if name.endswith(".yaml"):
-            for node in ("fw1", "fw2"):
+            with open(os.path.join(EXAMPLES, name), encoding="utf-8") as example:
+                nodes = re.findall(r"^  (\w+): *(?:\{ *|\n +)id:", example.read(), re.M)
+            assert len(nodes) >= 2, (name, nodes)
+            for node in nodes:
                 assert run(TOOL, "check", os.path.join(EXAMPLES, name), node) == "", name
 
 
