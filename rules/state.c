@@ -50,9 +50,13 @@ static bool begins(const struct reader *r, const char *text)
 
 static char *copy(struct state *state, const char *text, size_t length)
 {
-	char *made = strndup(text, length);
+	char *made = malloc(length + 1);
 
 	state->failed |= made == NULL;
+	if (!made)
+		return NULL;
+	memcpy(made, text, length); /* which has no end of its own */
+	made[length] = '\0';
 	return made;
 }
 

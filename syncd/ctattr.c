@@ -115,6 +115,11 @@ static bool parse_tuple_ip(const struct attr *parent, struct flow_tuple *tuple)
 			break;
 		}
 	}
+	/* What comes twice, in two families, leaves nothing of the other behind the four bytes. */
+	if (tuple->family == IPADDR_V4) {
+		memset(tuple->src + 4, 0, sizeof(tuple->src) - 4);
+		memset(tuple->dst + 4, 0, sizeof(tuple->dst) - 4);
+	}
 	return !list.failed;
 }
 
