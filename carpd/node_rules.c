@@ -139,8 +139,11 @@ static void node_rules_tell(struct node_group *group, const struct node_rules_wa
 {
 	bool missing = watch->outcome == RULES_MISSING;
 	bool changed = watch->outcome == RULES_CHANGED;
+	bool is_new = strcmp(watch->blame, group->rules_blame) != 0;
 
-	if (changed && !group->rules_changed)
+	if ((missing && !group->rules_missing) || (changed && !group->rules_changed))
+		group->rules_since_wall_us = clock_wall_us();
+	if (changed && (!group->rules_changed || is_new))
 		log_warnx("group %s: somebody changed our rules: %s", group->config->name,
 			watch->blame);
 	if (missing && !group->rules_missing)

@@ -67,6 +67,7 @@ static void node_rules_done(struct executor_job *base)
 		group->rules_are_master = job->to_master;
 	if (job->outcome == RULES_MISSING && !group->rules_missing) {
 		group->rules_missing = true;
+		group->rules_since_wall_us = clock_wall_us();
 		log_errorx("group %s: rules that carpool had loaded are gone: reload",
 			group->config->name);
 	}

@@ -49,13 +49,13 @@ static void swap_end(struct node_rules_swap *swap, int error)
 	free(swap);
 }
 
+/* On its way down a node must not wake what its demotion has put to sleep, or is about to. */
 bool node_rules_holds(const struct node *node, uint8_t group)
 {
 	struct election_group_view view;
 
 	election_group_view(node->core, group, &view);
-	return view.state != GROUP_STATE_BACKUP && view.state != GROUP_STATE_INIT &&
-	       view.state != GROUP_STATE_MAINTENANCE && view.state != GROUP_STATE_FAULT;
+	return view.state == GROUP_STATE_MASTER || view.state == GROUP_STATE_PROMOTING;
 }
 
 static bool swap_has_twins(const struct rules_manifest *manifest)

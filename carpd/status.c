@@ -181,7 +181,7 @@ static json_t *status_alarms(const struct node *node)
 				status_wall(group->stage_alarm_wall_us), group->stage_alarm);
 		if (group->rules_missing)
 			status_alarm(list, "RULES_MISSING", group->config->name,
-				status_wall(clock_wall_us()),
+				status_wall(group->rules_since_wall_us),
 				group->rules_closed ? "rules are gone, closed by the shield until "
 						      "they are loaded again: "
 						      "carpool rules repair"
@@ -189,7 +189,7 @@ static json_t *status_alarms(const struct node *node)
 						      "carpool rules repair");
 		else if (group->rules_changed)
 			status_alarm(list, "RULES_CHANGED", group->config->name,
-				status_wall(clock_wall_us()), group->rules_blame);
+				status_wall(group->rules_since_wall_us), group->rules_blame);
 	}
 	if (!helper_is_alive(node->helper))
 		status_alarm(list, "HELPER_DOWN", NULL, status_wall(clock_wall_us()),
