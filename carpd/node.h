@@ -247,7 +247,7 @@ struct node_group {
 	bool rules_watch_again; /* something came while a look was under way */
 	bool rules_closed;	/* missing, and the shield is up although it is master */
 	struct node_rules_indexes rules_indexes;
-	int64_t rules_since_wall_us; /* missing or changed: since when */
+	int64_t rules_since_wall_us;	    /* missing or changed: since when */
 	struct node_rules_swap *rules_swap; /* other rules are on their way in; NULL = none */
 	mono_t rules_repaired_at;
 	uint64_t rules_repairs;
