@@ -176,7 +176,9 @@ void group_demote(struct election *e, uint8_t group, enum reason reason, uint8_t
 	struct election_action *action;
 
 	CHECK(g->state == GROUP_STATE_MASTER || g->state == GROUP_STATE_PROMOTING);
-	if (g->offer.active)
+	if (g->offer.active && reason == REASON_LATE_CLOCK && to == 0)
+		handover_slept(e, group);
+	else if (g->offer.active)
 		handover_drop(e, group, to && to == g->offer.target);
 	dual_leave(e, group);
 	g->resigned = to == 0;
@@ -504,5 +506,6 @@ void group_judge(struct election *e, uint8_t group)
 	backup_judge_vacancy(e, group);
 	backup_judge_proof(e, group);
 	group_judge_known(e, group);
+	handover_judge_slept(e, group);
 	operator_judge(e, group);
 }

@@ -46,6 +46,7 @@ enum election_reply handover_begin(struct election *e, uint8_t group, uint8_t ta
 	enum election_reply reply;
 
 	CHECK(g->state == GROUP_STATE_MASTER);
+	handover_judge_slept(e, group);
 	if (g->offer.active || g->from != 0)
 		return ELECTION_REPLY_BUSY;
 	reply = handover_begin_check(e, group, &target, force);
@@ -91,6 +92,42 @@ void handover_drop(struct election *e, uint8_t group, bool done)
 		return; /* whoever asked hears of it when everything is withdrawn */
 	handover_drop_reply(e, group, false);
 	election_alarm(e, group, ELECTION_ALARM_HANDOVER_FAILED, g->offer.target, true);
+}
+
+void handover_slept(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+
+	CHECK(g->offer.active);
+	g->offer.active = false;
+	g->offer.slept = true;
+}
+
+void handover_judge_slept(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+	struct model_offer *offer = &g->offer;
+	mono_t deadline = mono_add(offer->started_at, dur_ms(HANDOVER_DEADLINE_MS));
+	uint8_t master = peers_master(e, group);
+	bool taken = master != MODEL_NO_PEER && e->config.peers[master].id == offer->target;
+
+	if (!offer->slept || g->state == GROUP_STATE_DEMOTING)
+		return;
+	if (master == MODEL_NO_PEER && g->state != GROUP_STATE_MASTER &&
+		!mono_reached(e->now, deadline)) {
+		election_wake(e, deadline);
+		return;
+	}
+	offer->slept = false;
+	trace_line(e, group,
+		TRACE_TEXT("%s is master after our sleep",
+			master != MODEL_NO_PEER		 ? e->config.peers[master].name
+			: g->state == GROUP_STATE_MASTER ? "this node"
+							 : "nobody"),
+		taken ? "the hand-over has happened" : "the hand-over failed");
+	handover_drop_reply(e, group, taken);
+	if (!taken)
+		election_alarm(e, group, ELECTION_ALARM_HANDOVER_FAILED, offer->target, true);
 }
 
 void handover_done(struct election *e, uint8_t group)

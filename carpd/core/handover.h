@@ -32,6 +32,12 @@ enum election_reply handover_begin(struct election *e, uint8_t group, uint8_t ta
 /* handover_drop: the offer is over because this node leaves `master`; done: the target has it. */
 void handover_drop(struct election *e, uint8_t group, bool done);
 
+/* handover_slept: the same, because this node slept too long: what the target did meanwhile is not
+ * known yet. handover_judge_slept() answers when it is: the hand-over has happened if the target is
+ * the next master, and has failed if anybody else is, or nobody within the deadline. */
+void handover_slept(struct election *e, uint8_t group);
+void handover_judge_slept(struct election *e, uint8_t group);
+
 /* handover_done: the old master has withdrawn: the hand-over is complete. */
 void handover_done(struct election *e, uint8_t group);
 

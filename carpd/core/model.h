@@ -184,6 +184,7 @@ struct model_confirm {
 struct model_offer {
 	bool active;
 	bool done;	/* announced; complete when this node has withdrawn */
+	bool slept;	/* this node slept in the middle of it; who has the group decides */
 	uint8_t target; /* node id */
 	bool force;
 	bool seen;	   /* the target was seen promoting */

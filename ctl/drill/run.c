@@ -445,12 +445,28 @@ static void run_keep(const struct run *run)
 		tick_sleep_until(tick_now() + 100 * TICK_NS_PER_MS);
 }
 
+/* A step that failed while the probes ran: how late our own sender was tells whether the whole
+ * machine had stood still, which is tried again and not believed. */
+static json_t *run_error(struct run *run, int error, bool probing)
+{
+	json_t *document = verdict_error(run->options->scenario->name,
+		run->why[0] ? run->why : strerror(-error), run->options->room.report_dir);
+
+	if (!probing)
+		return document;
+	probes_end(&run->probes);
+	measure_udp(&run->measure, &run->probes);
+	(void)json_object_set_new(document, "probes",
+		json_pack("{s:f}", "worst_late_ms", tick_ms(run->measure.udp.worst_late_ns)));
+	return document;
+}
+
 int run_inside(void *context)
 {
 	struct run run = {.options = context, .started_at = tick_now()};
 	bool realtime = thread_realtime_permitted();
-	const char *report = run.options->room.report_dir;
 	json_t *document = NULL;
+	bool probing = false;
 	int r;
 
 	run.measure.scenario = run.options->scenario;
@@ -462,6 +478,7 @@ int run_inside(void *context)
 		r = run_check_steps(&run);
 	if (r == 0)
 		r = run_traffic(&run, realtime);
+	probing = r == 0;
 	if (r == 0)
 		r = run_steps(&run);
 	if (r == 0)
@@ -469,8 +486,7 @@ int run_inside(void *context)
 	if (r == 0) {
 		document = run_judge(&run, realtime);
 	} else {
-		document = verdict_error(
-			run.options->scenario->name, run.why[0] ? run.why : strerror(-r), report);
+		document = run_error(&run, r, probing);
 		run_collect(&run); /* what the daemons know may tell why */
 	}
 	run_save_json(&run, "", "result", document);

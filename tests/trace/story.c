@@ -250,6 +250,22 @@ static void story_handover_stalls(struct story *s)
 	reply(s);
 }
 
+static void story_handover_sleeper(struct story *s)
+{
+	struct world_options o = story_options(2);
+
+	o.stage_us = 20000;
+	open_running(s, &o);
+	note(s, "a hand-over to fw2; the old master stalls for 60 ms in the middle of it");
+	world_handover(s->w, 0, 0, 2, false);
+	run(s, 5);
+	world_pause(s->w, 0, false);
+	run(s, 60);
+	world_resume(s->w, 0);
+	run(s, 300);
+	reply(s);
+}
+
 static void story_sigterm(struct story *s)
 {
 	struct world_options o = story_options(2);
@@ -836,6 +852,7 @@ static const struct {
 	{"handover-dead-master", story_handover_dead_master},
 	{"handover-to", story_handover_to},
 	{"handover-silent-target", story_handover_silent_target},
+	{"handover-sleeper", story_handover_sleeper},
 	{"handover-stalls", story_handover_stalls},
 	{"heal", story_heal},
 	{"heal-demoted", story_heal_demoted},
