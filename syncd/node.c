@@ -101,6 +101,13 @@ static uint32_t node_read_events(struct node *node, uint32_t events_max)
 	return kernel_events_read(&node->events, events_max);
 }
 
+/* node_hear: whether epoll tells of events. */
+static void node_hear(struct node *node, bool on)
+{
+	evloop_set(
+		sd_event_source_set_enabled(node->events_source, on ? SD_EVENT_ON : SD_EVENT_OFF));
+}
+
 static int on_events(sd_event_source *source, int fd, uint32_t events, void *context)
 {
 	struct node *node = context;
@@ -108,9 +115,30 @@ static int on_events(sd_event_source *source, int fd, uint32_t events, void *con
 	(void)source;
 	(void)fd;
 	(void)events;
-	(void)node_read_events(node, SYNC_EVENTS_PER_TURN);
-	node_coalesce(node);
+	if (node_read_events(node, SYNC_EVENTS_PER_TURN) >= SYNC_EVENTS_PER_TURN) {
+		/* A backlog: on at once, but with turns for the peers; the tick, which judges
+		 * losses, comes after all of it, having a lower priority. */
+		node_coalesce(node);
+		return 0;
+	}
+	node_hear(node, false);
+	evloop_timer_set(&node->gather, mono_add(clock_now(), dur_us(SYNC_GATHER_US)));
 	return 0;
+}
+
+/* on_gather: after the first event the socket is not watched but read at intervals, until it is
+ * found empty: a wake-up costs more than the work on an event, and peers are told in whole batches:
+ * a TLS record, a segment, an acknowledgement. */
+static void on_gather(void *context)
+{
+	struct node *node = context;
+	uint32_t count = node->events.joined ? node_read_events(node, SYNC_EVENTS_PER_TURN) : 0;
+
+	node_pump_all(node);
+	if (count == 0 || count >= SYNC_EVENTS_PER_TURN)
+		node_hear(node, true);
+	else
+		evloop_timer_set(&node->gather, mono_add(clock_now(), dur_us(SYNC_GATHER_US)));
 }
 
 /* node_inject: all that is waiting. A long run (mode on-promotion) lets the peers know in between
@@ -121,9 +149,9 @@ static void node_inject(struct node *node)
 		node_pump_all(node);
 }
 
-static void node_start_dump(struct node *node, enum kernel_dump_scope scope)
+static void node_start_dump(struct node *node)
 {
-	int r = kernel_dump_start(&node->dump, clock_now(), scope);
+	int r = kernel_dump_start(&node->dump, clock_now());
 
 	if (r < 0) {
 		errno = -r;
@@ -235,7 +263,7 @@ static void node_after_step(struct node *node, uint8_t peer, const struct sessio
 		if (update->tails_ended >> group & 1) {
 			node->groups[group].tail_open = false;
 			/* What the tail brought was held like the rest. */
-			node_start_dump(node, KERNEL_DUMP_KNOWN);
+			node_start_dump(node);
 		}
 	if (update->error == SESSION_OK)
 		return;
@@ -377,11 +405,11 @@ static const char *node_become_source(
 }
 
 /* node_after_promotion: what need not be waited for. */
-static void node_after_promotion(struct node *node, uint8_t group, enum kernel_dump_scope scope)
+static void node_after_promotion(struct node *node, uint8_t group)
 {
 	retime_promoted(&node->retime, clock_now(), node->cfg->sync.liberal_grace);
 	node_tell_roles(node);
-	node_start_dump(node, scope);
+	node_start_dump(node);
 	log_notice("group %s: source: %u flows, in the kernel after %lld us",
 		node->cfg->groups[group].name, engine_flow_count(&node->engine),
 		(long long)node->promotion_us);
@@ -423,10 +451,8 @@ static void node_adopt(struct node *node, uint8_t group)
 		return;
 	for (uint32_t i = 0; i < node->cfg->group_count; i++)
 		node->groups[i].held_dumped = true;
-	if (node->born_empty)
-		return;
 	node->engine.adopting = true;
-	node_start_dump(node, KERNEL_DUMP_ALL);
+	node_start_dump(node);
 }
 
 static void on_role(void *context, const struct carpd_role *role)
@@ -448,7 +474,7 @@ static void on_role(void *context, const struct carpd_role *role)
 			node->groups[group].held_dumped = true;
 			(void)node_become_source(node, (uint8_t)group, role->term, role->term_owner,
 				NULL); /* logged there */
-			node_after_promotion(node, (uint8_t)group, KERNEL_DUMP_ALL);
+			node_after_promotion(node, (uint8_t)group);
 		} else if (g->term != role->term) {
 			g->term = role->term;
 			g->term_owner = role->term_owner;
@@ -480,16 +506,11 @@ static void on_transition(void *context, const struct carpd_transition *transiti
 		return;
 	}
 	if (transition->to_master) {
-		/* What a source had is all that a standby's kernel has; without one, nobody
-		 * knows what was there before us. */
-		bool known = transition->other || engine_source(&node->engine, (uint8_t)group) >= 0;
-
 		error = node_become_source(node, (uint8_t)group, transition->term,
 			transition->term_owner, transition->other);
 		carpd_client_done(&node->carpd, transition->id, error);
 		node->groups[group].held_dumped = true;
-		node_after_promotion(
-			node, (uint8_t)group, known ? KERNEL_DUMP_KNOWN : KERNEL_DUMP_ALL);
+		node_after_promotion(node, (uint8_t)group);
 	} else {
 		node_become_standby(node, (uint8_t)group, SYNCMSG_ROLE_STANDBY, transition->term,
 			transition->term_owner);
@@ -544,7 +565,7 @@ static void node_tick_fill(struct node *node, mono_t now)
 		!mono_reached(now, node->check_at))
 		return;
 	node->check_at = mono_add(now, dur_ms(NODE_CHECK_MS));
-	node_start_dump(node, KERNEL_DUMP_KNOWN);
+	node_start_dump(node);
 }
 
 static void node_tick_dumps(struct node *node, mono_t now)
@@ -560,12 +581,15 @@ static void node_tick_dumps(struct node *node, mono_t now)
 	}
 	if (mono_reached(now, node->repair_at) && !kernel_dump_is_running(&node->dump)) {
 		node->repair_at = MONO_NEVER;
-		node_start_dump(node, KERNEL_DUMP_ALL);
+		/* What waits is older than the dump: read after it, it would make what ended seem
+		 * alive. */
+		(void)node_read_events(node, NODE_DRAIN_EVENTS);
+		node_start_dump(node);
 	}
 	if (mono_reached(now, node->refresh_at)) {
 		node->refresh_at = mono_add(now, dur_ms(NODE_REFRESH_MS));
 		if (node_is_active(node))
-			node_start_dump(node, KERNEL_DUMP_ALL);
+			node_start_dump(node);
 	}
 }
 
@@ -580,7 +604,7 @@ static void node_tick_tails(struct node *node, mono_t now)
 			node->cfg->groups[group].name);
 		node->groups[group].tail_open = false;
 		engine_tail_ended(&node->engine, group);
-		node_start_dump(node, KERNEL_DUMP_KNOWN);
+		node_start_dump(node);
 	}
 }
 
@@ -722,6 +746,9 @@ static int node_open_sources(struct node *node)
 			&node->coalesce, node->event, EVLOOP_PRIORITY_NORMAL, on_coalesce, node);
 	if (r >= 0)
 		r = evloop_timer_open(
+			&node->gather, node->event, EVLOOP_PRIORITY_NORMAL, on_gather, node);
+	if (r >= 0)
+		r = evloop_timer_open(
 			&node->stop, node->event, EVLOOP_PRIORITY_DEADLINE, on_stop_late, node);
 	return r < 0 ? r : 0;
 }
@@ -767,7 +794,6 @@ int node_open(struct node *node, sd_event *event, const struct config *cfg,
 	node->refresh_at = mono_add(clock_now(), dur_ms(NODE_REFRESH_MS));
 	node->kernel_max = node_sysctl("net/netfilter/nf_conntrack_max");
 	node->kernel_buckets = node_sysctl("net/netfilter/nf_conntrack_buckets");
-	node->born_empty = kernel_dump_is_empty();
 	r = node_open_engine(node, runtime_dir);
 	if (r == 0)
 		r = node_open_kernel(node);
@@ -795,6 +821,7 @@ void node_close(struct node *node)
 	evloop_timer_close(&node->loosen);
 	evloop_timer_close(&node->tick);
 	evloop_timer_close(&node->coalesce);
+	evloop_timer_close(&node->gather);
 	evloop_timer_close(&node->stop);
 	owner_close(&node->owner);
 	kernel_dump_close(&node->dump);

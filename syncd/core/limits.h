@@ -37,7 +37,8 @@
 #define SYNC_BATCH_MESSAGES_MAX 256u /* ctnetlink messages in one sendmsg */
 #define SYNC_BATCH_BYTES	(128u * 1024u)
 #define SYNC_EVENT_BUFFER_BYTES (64u * 1024u * 1024u) /* less where the system bounds it */
-#define SYNC_EVENTS_PER_TURN	512u
+#define SYNC_EVENTS_PER_TURN	1024u
+#define SYNC_GATHER_US		8000 /* between two turns of reading while events come */
 #define SYNC_COALESCE_US	1000 /* live changes wait so long for company */
 #define SYNC_COALESCE_RECORDS	128u /* or for so many */
 
