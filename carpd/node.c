@@ -401,6 +401,7 @@ void node_close(struct node *node)
 	executor_close(node->links_executor);
 	executor_close(node->rules_executor);
 	executor_close(node->disk_executor);
+	rules_latch_close(node->latch);
 	for (uint32_t i = 0; i < node->group_count; i++) {
 		struct node_group *group = &node->groups[i];
 

@@ -187,6 +187,7 @@ struct node_rules_watch {
 	struct node *node;
 	uint8_t group;
 	enum rules_result gap; /* rules_switch_close_gap() */
+	bool was_shut;	       /* the latch, by a flush */
 	enum rules_result outcome;
 	char blame[NODE_RULES_BLAME_MAX];
 	char moved[RULES_IFNAME_MAX]; /* an interface that is back with another index; "" = none */
@@ -340,6 +341,7 @@ struct node {
 	struct alarm alarms[CARPD_ALARMS_MAX];
 	uint32_t manifest_count;
 	struct rules_manifest *manifests; /* group_count of them; the guard reads them, too */
+	struct rules_latch *latch;	  /* the rules executor's while that runs; NULL: none */
 
 	uint32_t request_last;
 	uint32_t batch_last;

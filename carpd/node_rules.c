@@ -87,12 +87,37 @@ static void look_at_indexes(struct node_group *group, char moved[static RULES_IF
 		if_freenameindex(present);
 }
 
+/* close_gaps: on the rules executor. A flush takes every group's tables and shuts the latch: it may
+ * be opened when all the shields are up, not this group's alone. */
+static enum rules_result close_gaps(struct node *node, uint8_t index, bool *ret_was_shut)
+{
+	bool shut = node->latch && rules_latch_shut(node->latch), closed = true;
+	enum rules_result own = RULES_OK;
+
+	for (uint32_t i = 0; i < node->group_count; i++) {
+		struct rules_switch *rules = node->groups[i].rules;
+		enum rules_result result;
+
+		if (!rules || (i != index && !shut))
+			continue;
+		if (shut) /* the commit's events may be still on their way */
+			rules_switch_distrust(rules);
+		result = rules_switch_close_gap(rules);
+		closed &= result != RULES_FAILED;
+		if (i == index)
+			own = result;
+	}
+	*ret_was_shut = shut && closed && rules_latch_mend(node->latch) == 0;
+	return own;
+}
+
 static void node_rules_look(struct executor_job *base)
 {
 	struct node_rules_watch *watch = (struct node_rules_watch *)(void *)base;
 	struct node_group *group = &watch->node->groups[watch->group];
 
-	watch->gap = rules_switch_close_gap(group->rules); /* first: it is quick */
+	watch->gap =
+		close_gaps(watch->node, watch->group, &watch->was_shut); /* first: it is quick */
 	watch->outcome = rules_switch_verify(group->rules);
 	snprintf(watch->blame, sizeof(watch->blame), "%s", rules_switch_blame(group->rules));
 	look_at_indexes(group, watch->moved);
@@ -153,6 +178,9 @@ static void node_rules_tell(struct node_group *group, const struct node_rules_wa
 	if (!missing && watch->gap == RULES_MISSING)
 		log_warnx("group %s: its shield was gone: %s: made again", group->config->name,
 			watch->blame);
+	if (watch->was_shut)
+		log_warnx("a flush of nftables shut the latch: nothing passed until now, and the "
+			  "shields of all groups are up");
 	group->rules_changed = changed;
 	snprintf(group->rules_blame, sizeof(group->rules_blame), "%s", watch->blame);
 	if (missing && watch->gap == RULES_MISSING)
@@ -220,6 +248,32 @@ static int on_rules_event(sd_event_source *source, int fd, uint32_t revents, voi
 	return 0;
 }
 
+/* latch_arm: without one, a foreign flush is closed within a millisecond or a few. */
+static void latch_arm(struct node *node)
+{
+	const char *taken = NULL;
+	int r = -EOPNOTSUPP;
+
+	for (uint32_t i = 0; i < node->manifest_count; i++)
+		if (node->manifests[i].uses_mark)
+			taken = node->manifests[i].group;
+	if (node->latch && !taken)
+		r = rules_latch_arm(node->latch, node->manifests, node->manifest_count);
+	if (r == 0)
+		return;
+	if (taken)
+		log_notice("rules of group %s use bit 31 of the packet mark: no latch: after a "
+			   "flush of nftables by somebody else this node is closed within "
+			   "milliseconds, not at once",
+			taken);
+	else
+		log_warnx("no latch (%s): after a flush of nftables by somebody else this node is "
+			  "closed within milliseconds, not at once",
+			strerror(-r));
+	rules_latch_close(node->latch);
+	node->latch = NULL;
+}
+
 int node_rules_events_open(struct node *node)
 {
 	int r;
@@ -229,6 +283,7 @@ int node_rules_events_open(struct node *node)
 	for (uint32_t i = 0; i < node->cfg->group_count; i++)
 		if (node->groups[i].has_rules)
 			node_rules_take_indexes(&node->groups[i], node->groups[i].manifest);
+	latch_arm(node);
 	r = rules_events_open();
 	if (r < 0)
 		return r;

@@ -157,6 +157,8 @@ int node_rules_prepare(struct node *node)
 
 		if (!config->rules_master.path)
 			continue;
+		if (!node->latch)			      /* older than all rules */
+			(void)rules_latch_open(&node->latch); /* told when it is to be armed */
 		r = helper_rules(node->helper, config->name, HELPER_RULES_LOAD, on_rules, &wait);
 		if (r == 0 &&
 			!helper_wait(node->helper, mono_add(clock_now(), dur_ms(NODE_RULES_MS))))

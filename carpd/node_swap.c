@@ -93,6 +93,10 @@ static void swap_run(struct executor_job *job)
 	rules_switch_close(group->rules);
 	group->rules = fresh;
 	node_rules_take_indexes(group, &swap->manifest);
+	if (swap->manifest.uses_mark && swap->node->latch) { /* the operator's bit is his */
+		rules_latch_close(swap->node->latch);
+		swap->node->latch = NULL;
+	}
 }
 
 static void swap_adopt(struct node_rules_swap *swap)

@@ -18,6 +18,7 @@
 #include "common/io/clock.h"
 #include "rules/census.h"
 #include "rules/compile.h"
+#include "rules/latch.h"
 #include "rules/listing.h"
 #include "rules/nfnl.h"
 #include "rules/nft.h"
@@ -272,6 +273,9 @@ int load_manifest(struct loading *l, struct rules_manifest *m)
 	*m = (struct rules_manifest){.address_count = l->spec->address_count};
 	snprintf(m->group, sizeof(m->group), "%s", l->spec->group);
 	rules_compiled_fingerprint(l->compiled, m->fingerprint);
+	for (size_t role = 0; role < RULES_ROLE_SHIELD; role++)
+		m->uses_mark |=
+			latch_uses_mark(rules_compiled_text(l->compiled, (enum rules_role)role));
 	memcpy(m->addresses, l->spec->addresses, sizeof(m->addresses));
 	memcpy(m->interfaces, l->shielded, sizeof(m->interfaces));
 	m->interface_count = l->shielded_count;

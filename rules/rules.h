@@ -98,6 +98,7 @@ struct rules_manifest {
 	char group[LIMIT_NAME];
 	uint8_t fingerprint[RULES_FINGERPRINT_BYTES];
 	uint32_t generation; /* of nftables, when the digests were taken */
+	bool uses_mark;	     /* the rules use the bit of the mark that the latch needs */
 	size_t table_count;
 	struct rules_table tables[RULES_TABLES_MAX];
 	/* What the shield is made of, so that a lost one can be made again without nft. */
@@ -238,6 +239,10 @@ enum rules_result rules_switch_take_over(struct rules_switch *rules, struct rule
  */
 enum rules_result rules_switch_close_gap(struct rules_switch *rules);
 
+/* rules_switch_distrust: the next rules_switch_close_gap() looks, whatever the events have told:
+ * for who knows of a commit whose events may be still on their way. */
+void rules_switch_distrust(struct rules_switch *rules);
+
 /* rules_switch_verify: is what is loaded what we loaded? Costs nothing when nobody committed since;
  * otherwise follows the commits from the event socket, and dumps our tables only when one touched
  * them or events were lost. */
@@ -263,6 +268,25 @@ int rules_switch_errno(const struct rules_switch *rules);
 /* rules_switch_blame: who made the last foreign commit that touched a table of ours, "name (pid)",
  * and what it did; "" = nobody. Borrowed until the next call. */
 const char *rules_switch_blame(const struct rules_switch *rules);
+
+/* The latch (latch.h) keeps everything out between a foreign `nft flush ruleset` and the moment
+ * when the shields of all groups are up again. One for a node; one thread at a time; forks nothing.
+ *   rules_latch_open   before rules_load(): it must be older than the tables.
+ *   rules_latch_arm    after it, for the interfaces of these manifests, none of which `uses_mark`.
+ *                      Takes 1 ms. -EOPNOTSUPP: this kernel's tables have no owners; close it.
+ *   rules_latch_shut   whether a flush has shut it. Then every group's gap is to be closed
+ *                      (rules_switch_distrust(), rules_switch_close_gap()), and it may be opened:
+ *   rules_latch_mend   takes 1 ms.
+ *   rules_latch_close  packets are not asked for marks any more; NULL is fine.
+ * 0 or -errno. */
+struct rules_latch;
+
+int rules_latch_open(struct rules_latch **ret);
+int rules_latch_arm(
+	struct rules_latch *latch, const struct rules_manifest *manifests, size_t count);
+bool rules_latch_shut(struct rules_latch *latch);
+int rules_latch_mend(struct rules_latch *latch);
+void rules_latch_close(struct rules_latch *latch);
 
 const char *rules_result_name(enum rules_result result);
 const char *rules_role_name(enum rules_role role);

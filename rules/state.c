@@ -179,6 +179,20 @@ static struct state_block *new_block(struct state *state)
 	return &state->blocks[state->count++];
 }
 
+void state_add_object(struct state *state, enum state_kind kind, uint8_t family, const char *table,
+	const char *name, const char *value)
+{
+	struct state_block *block = new_block(state);
+
+	if (!block)
+		return;
+	block->kind = kind;
+	block->family = family;
+	block->table = copy(state, table, strlen(table));
+	block->name = copy(state, name, strlen(name));
+	block->value = copy(state, value, strlen(value));
+}
+
 static void read_block(struct state *state, struct reader *r)
 {
 	const char *name;

@@ -1,13 +1,13 @@
 /* state.h: what packets and other programs have put into a ruleset, carried into its successor.
  *
- * Pure: no I/O. nft prints what a table has gathered (`nft list sets`, `maps`, `counters`,
- * `quotas`) in the form in which it lists the table itself, so one reader does for three texts: the
- * *live* one, and the compiled listings of the old and of the new file. An element of the live set
- * that neither file lists was put there by a packet (`add @set { ... }`), by fail2ban or by hand:
- * it goes along, with its remaining time and its own counter, when the new file has a set of that
- * name and type. One that only the old file lists goes with the old file: the operator took it out.
- * Counters and quotas go along by name. Counters and limits inside rules, and meters, have no name
- * to go by: they begin anew. */
+ * Pure: no I/O. nft prints what a table's sets have gathered (`nft list sets`, `maps`) in the form
+ * in which it lists the table itself, so one reader does for three texts: the *live* one, and the
+ * compiled listings of the old and of the new file. An element of the live set that neither file
+ * lists was put there by a packet (`add @set { ... }`), by fail2ban or by hand: it goes along, with
+ * its remaining time and its own counter, when the new file has a set of that name and type. One
+ * that only the old file lists goes with the old file: the operator took it out. Counters and
+ * quotas go along by name. Counters and limits inside rules, and meters, have no name to go by:
+ * they begin anew. */
 #ifndef RULES_STATE_H
 #define RULES_STATE_H
 
@@ -44,6 +44,9 @@ struct state {
 
 /* state_read: appends what the listing holds; chains and anything else are skipped. */
 void state_read(struct state *state, const char *text, size_t length);
+/* state_add_object: a counter or quota that was read otherwise; the value as nft prints it. */
+void state_add_object(struct state *state, enum state_kind kind, uint8_t family, const char *table,
+	const char *name, const char *value);
 void state_free(struct state *state);
 
 const struct state_block *state_lookup(const struct state *state, uint8_t family, const char *table,

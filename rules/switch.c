@@ -598,6 +598,11 @@ enum rules_result rules_switch_take_over(struct rules_switch *rules, struct rule
 	return r < 0 ? fail(rules, r) : RULES_OK;
 }
 
+void rules_switch_distrust(struct rules_switch *rules)
+{
+	rules->must_dump = true;
+}
+
 enum rules_result rules_switch_close_gap(struct rules_switch *rules)
 {
 	bool missing = false, shielded = false;

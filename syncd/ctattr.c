@@ -716,6 +716,14 @@ size_t ctattr_put_probe(void *at, uint32_t seq, const struct flow *flow)
 	return message->nlmsg_len;
 }
 
+size_t ctattr_put_get(void *at, uint32_t seq, const struct flow *flow)
+{
+	struct nlmsghdr *message = put_head(at, seq, IPCTNL_MSG_CT_GET, 0, af_of(flow));
+
+	put_key(message, flow, NULL);
+	return message->nlmsg_len;
+}
+
 size_t ctattr_put_dump(void *at, uint32_t seq)
 {
 	return put_head(at, seq, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC)->nlmsg_len;

@@ -49,6 +49,8 @@ size_t ctattr_put_liberal(void *at, uint32_t seq, const struct flow *flow);
 size_t ctattr_put_strict(void *at, uint32_t seq, const struct flow *flow);
 /* ctattr_put_probe: changes nothing; ENOENT tells that the flow is not there. */
 size_t ctattr_put_probe(void *at, uint32_t seq, const struct flow *flow);
+/* ctattr_put_get: answered by the entry (IPCTNL_MSG_CT_NEW, the same seq) or ENOENT. */
+size_t ctattr_put_get(void *at, uint32_t seq, const struct flow *flow);
 /* ctattr_put_dump: all families. */
 size_t ctattr_put_dump(void *at, uint32_t seq);
 

@@ -1,6 +1,7 @@
 #include "syncd/kernel_dump.h"
 
 #include "common/io/log.h"
+#include "common/io/sysctl.h"
 #include "syncd/ctattr.h"
 
 #include <errno.h>
@@ -50,32 +51,58 @@ void kernel_dump_close(struct kernel_dump *dump)
 	dump->state = KERNEL_DUMP_IDLE;
 }
 
-int kernel_dump_start(struct kernel_dump *dump, mono_t now)
+bool kernel_dump_is_empty(void)
+{
+	int64_t count;
+
+	return sysctl_read("net/netfilter/nf_conntrack_count", &count) == 0 && count == 0;
+}
+
+/* kernel_dump_is_sparse: the hash is so much larger than the table that one read of a dump walks
+ * for longer than asking takes. */
+static bool kernel_dump_is_sparse(const struct kernel_dump *dump)
+{
+	int64_t buckets;
+
+	return sysctl_read("net/netfilter/nf_conntrack_buckets", &buckets) == 0 &&
+	       buckets / KERNEL_DUMP_SPARSE > engine_flow_count(dump->engine);
+}
+
+int kernel_dump_start(struct kernel_dump *dump, mono_t now, enum kernel_dump_scope scope)
 {
 	uint8_t request[CTATTR_MESSAGE_MAX] __attribute__((aligned(4)));
 	size_t size;
 
 	if (dump->state != KERNEL_DUMP_IDLE) {
-		dump->again = true;
+		if (scope > dump->again)
+			dump->again = scope;
 		return 0;
 	}
-	dump->again = false;
+	dump->again = 0;
+	dump->started_at = now;
+	dump->started_sequence = dump->engine->sequence;
+	if (scope == KERNEL_DUMP_KNOWN && kernel_dump_is_sparse(dump)) {
+		dump->state = KERNEL_DUMP_ASKING;
+		dump->ask_cursor = 0;
+		return 0;
+	}
 	size = ctattr_put_dump(request, ++dump->nl.seq);
 	if (mnl_socket_sendto(dump->nl.socket, request, size) < 0)
 		return -errno;
+	dump->walks++;
 	dump->state = KERNEL_DUMP_READING;
-	dump->started_at = now;
-	dump->started_sequence = dump->engine->sequence;
 	memset(dump->shown, 0, kernel_dump_shown_bytes(dump));
 	return 0;
 }
 
 static void kernel_dump_end(struct kernel_dump *dump)
 {
+	enum kernel_dump_scope again = dump->again;
+
 	dump->state = KERNEL_DUMP_IDLE;
 	dump->dumps++;
 	dump->on_end(dump->context);
-	if (dump->again && kernel_dump_start(dump, dump->now) < 0)
+	if (again && kernel_dump_start(dump, dump->now, again) < 0)
 		log_warnx("conntrack dump: cannot start the next one");
 }
 
@@ -99,7 +126,7 @@ static void kernel_dump_failed(struct kernel_dump *dump, int error)
 {
 	errno = error;
 	log_warn("conntrack dump failed");
-	dump->again = false;
+	dump->again = 0;
 	kernel_dump_end(dump);
 }
 
@@ -193,10 +220,86 @@ static void kernel_dump_probe(struct kernel_dump *dump)
 		kernel_dump_end(dump);
 }
 
+/* kernel_dump_ask_answers: they are all there when the questions have been sent. */
+static void kernel_dump_ask_answers(struct kernel_dump *dump)
+{
+	ssize_t size;
+
+	while ((size = recv(nl_fd(&dump->nl), dump->buffer, KERNEL_DUMP_READ_BYTES, MSG_DONTWAIT)) >
+		0) {
+		const struct nlmsghdr *message = (const struct nlmsghdr *)dump->buffer;
+		int left = (int)size;
+
+		for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+			uint32_t index = message->nlmsg_seq - dump->ask_seq;
+
+			if (index >= dump->asked)
+				continue; /* the rest of a dump that failed */
+			if (message->nlmsg_type != NLMSG_ERROR) {
+				kernel_dump_entry(dump, message);
+				continue;
+			}
+			const struct nlmsgerr *answer = mnl_nlmsg_get_payload(message);
+
+			if (answer->error == -ENOENT &&
+				kernel_dump_suspect(dump, dump->ask_slots[index])) {
+				dump->gone++;
+				engine_kernel_lost(dump->engine, dump->now, dump->ask_slots[index]);
+			}
+		}
+	}
+}
+
+/* kernel_dump_ask_next: a slot that ought to be in the kernel, or TABLE_NONE at the end. */
+static uint32_t kernel_dump_ask_next(struct kernel_dump *dump)
+{
+	struct table *table = &dump->engine->table;
+
+	for (; dump->ask_cursor < table->high; dump->ask_cursor++) {
+		uint32_t slot = dump->ask_cursor;
+
+		if (!(table->used[slot / 64] >> slot % 64 & 1) ||
+			table_at(table, slot)->flags & TABLE_FLAG_DEAD ||
+			!engine_kernel_has(dump->engine, slot))
+			continue;
+		dump->ask_cursor++;
+		return slot;
+	}
+	return TABLE_NONE;
+}
+
+static void kernel_dump_ask(struct kernel_dump *dump)
+{
+	uint8_t *at = dump->buffer;
+	size_t used = 0;
+	uint32_t slot = TABLE_NONE;
+	struct flow flow;
+
+	dump->asked = 0;
+	dump->ask_seq = dump->nl.seq + 1;
+	while (dump->asked < KERNEL_DUMP_ASKS_TURN &&
+		used + CTATTR_MESSAGE_MAX <= KERNEL_DUMP_READ_BYTES &&
+		(slot = kernel_dump_ask_next(dump)) != TABLE_NONE) {
+		table_load(&dump->engine->table, slot, engine_seconds(dump->now), &flow);
+		used += NLMSG_ALIGN(ctattr_put_get(at + used, ++dump->nl.seq, &flow));
+		dump->ask_slots[dump->asked++] = slot;
+	}
+	if (used > 0 && mnl_socket_sendto(dump->nl.socket, at, used) < 0) {
+		kernel_dump_failed(dump, errno);
+		return;
+	}
+	kernel_dump_ask_answers(dump);
+	if (slot == TABLE_NONE)
+		kernel_dump_end(dump);
+}
+
 void kernel_dump_turn(struct kernel_dump *dump, mono_t now)
 {
 	dump->now = now;
 	switch (dump->state) {
+	case KERNEL_DUMP_ASKING:
+		kernel_dump_ask(dump);
+		break;
 	case KERNEL_DUMP_READING:
 		kernel_dump_read(dump);
 		break;

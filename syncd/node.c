@@ -149,9 +149,9 @@ static void node_inject(struct node *node)
 		node_pump_all(node);
 }
 
-static void node_start_dump(struct node *node)
+static void node_start_dump(struct node *node, enum kernel_dump_scope scope)
 {
-	int r = kernel_dump_start(&node->dump, clock_now());
+	int r = kernel_dump_start(&node->dump, clock_now(), scope);
 
 	if (r < 0) {
 		errno = -r;
@@ -263,7 +263,7 @@ static void node_after_step(struct node *node, uint8_t peer, const struct sessio
 		if (update->tails_ended >> group & 1) {
 			node->groups[group].tail_open = false;
 			/* What the tail brought was held like the rest. */
-			node_start_dump(node);
+			node_start_dump(node, KERNEL_DUMP_KNOWN);
 		}
 	if (update->error == SESSION_OK)
 		return;
@@ -405,11 +405,11 @@ static const char *node_become_source(
 }
 
 /* node_after_promotion: what need not be waited for. */
-static void node_after_promotion(struct node *node, uint8_t group)
+static void node_after_promotion(struct node *node, uint8_t group, enum kernel_dump_scope scope)
 {
 	retime_promoted(&node->retime, clock_now(), node->cfg->sync.liberal_grace);
 	node_tell_roles(node);
-	node_start_dump(node);
+	node_start_dump(node, scope);
 	log_notice("group %s: source: %u flows, in the kernel after %lld us",
 		node->cfg->groups[group].name, engine_flow_count(&node->engine),
 		(long long)node->promotion_us);
@@ -451,8 +451,10 @@ static void node_adopt(struct node *node, uint8_t group)
 		return;
 	for (uint32_t i = 0; i < node->cfg->group_count; i++)
 		node->groups[i].held_dumped = true;
+	if (node->born_empty)
+		return;
 	node->engine.adopting = true;
-	node_start_dump(node);
+	node_start_dump(node, KERNEL_DUMP_ALL);
 }
 
 static void on_role(void *context, const struct carpd_role *role)
@@ -474,7 +476,7 @@ static void on_role(void *context, const struct carpd_role *role)
 			node->groups[group].held_dumped = true;
 			(void)node_become_source(node, (uint8_t)group, role->term, role->term_owner,
 				NULL); /* logged there */
-			node_after_promotion(node, (uint8_t)group);
+			node_after_promotion(node, (uint8_t)group, KERNEL_DUMP_ALL);
 		} else if (g->term != role->term) {
 			g->term = role->term;
 			g->term_owner = role->term_owner;
@@ -506,11 +508,16 @@ static void on_transition(void *context, const struct carpd_transition *transiti
 		return;
 	}
 	if (transition->to_master) {
+		/* What a source had is all that a standby's kernel has; without one, nobody
+		 * knows what was there before us. */
+		bool known = transition->other || engine_source(&node->engine, (uint8_t)group) >= 0;
+
 		error = node_become_source(node, (uint8_t)group, transition->term,
 			transition->term_owner, transition->other);
 		carpd_client_done(&node->carpd, transition->id, error);
 		node->groups[group].held_dumped = true;
-		node_after_promotion(node, (uint8_t)group);
+		node_after_promotion(
+			node, (uint8_t)group, known ? KERNEL_DUMP_KNOWN : KERNEL_DUMP_ALL);
 	} else {
 		node_become_standby(node, (uint8_t)group, SYNCMSG_ROLE_STANDBY, transition->term,
 			transition->term_owner);
@@ -565,7 +572,7 @@ static void node_tick_fill(struct node *node, mono_t now)
 		!mono_reached(now, node->check_at))
 		return;
 	node->check_at = mono_add(now, dur_ms(NODE_CHECK_MS));
-	node_start_dump(node);
+	node_start_dump(node, KERNEL_DUMP_KNOWN);
 }
 
 static void node_tick_dumps(struct node *node, mono_t now)
@@ -584,12 +591,12 @@ static void node_tick_dumps(struct node *node, mono_t now)
 		/* What waits is older than the dump: read after it, it would make what ended seem
 		 * alive. */
 		(void)node_read_events(node, NODE_DRAIN_EVENTS);
-		node_start_dump(node);
+		node_start_dump(node, KERNEL_DUMP_ALL);
 	}
 	if (mono_reached(now, node->refresh_at)) {
 		node->refresh_at = mono_add(now, dur_ms(NODE_REFRESH_MS));
 		if (node_is_active(node))
-			node_start_dump(node);
+			node_start_dump(node, KERNEL_DUMP_ALL);
 	}
 }
 
@@ -604,7 +611,7 @@ static void node_tick_tails(struct node *node, mono_t now)
 			node->cfg->groups[group].name);
 		node->groups[group].tail_open = false;
 		engine_tail_ended(&node->engine, group);
-		node_start_dump(node);
+		node_start_dump(node, KERNEL_DUMP_KNOWN);
 	}
 }
 
@@ -794,6 +801,7 @@ int node_open(struct node *node, sd_event *event, const struct config *cfg,
 	node->refresh_at = mono_add(clock_now(), dur_ms(NODE_REFRESH_MS));
 	node->kernel_max = node_sysctl("net/netfilter/nf_conntrack_max");
 	node->kernel_buckets = node_sysctl("net/netfilter/nf_conntrack_buckets");
+	node->born_empty = kernel_dump_is_empty();
 	r = node_open_engine(node, runtime_dir);
 	if (r == 0)
 		r = node_open_kernel(node);

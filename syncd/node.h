@@ -63,6 +63,7 @@ struct node {
 	sd_event_source *events_source, *owner_source;
 	bool coalescing;
 	bool adopt_pending;
+	bool born_empty; /* nothing was in the kernel when this life began: nothing to adopt */
 	bool stopping;
 	mono_t repair_at; /* a repair is wanted, not before this; MONO_NEVER none */
 	mono_t refresh_at;

@@ -283,6 +283,7 @@ static void op_metrics(void *context, const struct control_request *request)
 			"promotions", (json_int_t)node->promotions, "promotion_us",
 			(json_int_t)node->promotion_us, "kernel_waiting",
 			(json_int_t)e->consumers[SYNC_CONSUMER_KERNEL].dirty.count));
+	json_object_set_new(result, "walks", json_integer((json_int_t)node->dump.walks));
 	json_object_set_new(result, "forgotten", json_integer((json_int_t)e->forgotten));
 	json_object_set_new(result, "dropped", ops_metrics_drops(e));
 	json_object_set_new(result, "injection_errors", ops_metrics_errno(&node->inject));

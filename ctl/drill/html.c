@@ -251,6 +251,26 @@ static void html_events(FILE *out, const json_t *run)
 	(void)fprintf(out, "</tbody></table></div>\n");
 }
 
+static void html_stream(FILE *out, const json_t *stream)
+{
+	(void)fprintf(out, "<tr><td>");
+	html_chart_text(out, html_string(stream, "name"));
+	if (!json_is_true(json_object_get(stream, "heard"))) {
+		(void)fprintf(out,
+			"</td><td colspan=\"3\"></td><td>not answered before the fault: the rules "
+			"do not let it pass; not judged</td></tr>\n");
+		return;
+	}
+	(void)fprintf(out,
+		"</td><td class=\"n\">%.1f ms <small>\u00b1%.1f</small></td>"
+		"<td class=\"n\">%lld</td><td class=\"n\">%lld</td><td>",
+		html_number(stream, "outage_ms"), html_number(stream, "resolution_ms"),
+		html_count(stream, "sent"), html_count(stream, "lost"));
+	if (html_count(stream, "retried") > 0)
+		(void)fprintf(out, "%lld of these by a retry", html_count(stream, "retried"));
+	(void)fprintf(out, "</td></tr>\n");
+}
+
 static void html_streams(FILE *out, const json_t *run)
 {
 	const json_t *streams = json_object_get(run, "streams");
@@ -262,16 +282,9 @@ static void html_streams(FILE *out, const json_t *run)
 	(void)fprintf(out,
 		"<h4>Other probes</h4><div class=\"wide\"><table><thead><tr><th>what</th>"
 		"<th class=\"n\">outage</th><th class=\"n\">sent</th>"
-		"<th class=\"n\">lost</th></tr></thead><tbody>\n");
-	json_array_foreach (streams, i, stream) {
-		(void)fprintf(out, "<tr><td>");
-		html_chart_text(out, html_string(stream, "name"));
-		(void)fprintf(out,
-			"</td><td class=\"n\">%.1f ms</td><td class=\"n\">%lld</td>"
-			"<td class=\"n\">%lld</td></tr>\n",
-			html_number(stream, "outage_ms"), html_count(stream, "sent"),
-			html_count(stream, "lost"));
-	}
+		"<th class=\"n\">lost</th><th></th></tr></thead><tbody>\n");
+	json_array_foreach (streams, i, stream)
+		html_stream(out, stream);
 	(void)fprintf(out, "</tbody></table></div>\n");
 }
 

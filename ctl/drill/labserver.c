@@ -163,6 +163,8 @@ static json_t *labserver_probe_start(struct labserver *server, const json_t *ord
 	r = probes_start(&server->probes, &server->room.lab, &server->room.plan.pairs[0], &options);
 	if (r == 0 && !json_is_false(json_object_get(order, "tcp")))
 		r = probes_start_tcp(&server->probes);
+	if (r == 0 && json_is_true(json_object_get(order, "users")))
+		r = probes_start_users(&server->probes);
 	if (r < 0) {
 		probes_free(&server->probes);
 		return labserver_error(server->probes.why);

@@ -10,7 +10,7 @@
  *   {"do":"signal","node":"fw1","daemons":["carpd","syncd"],"signal":9}
  *   {"do":"start","node":"fw1","daemons":["carpd"]}
  *   {"do":"handover","node":"fw1","group":"edge"}
- *   {"do":"probe-start","rate":1000,"tcp":true}    {"do":"probe-good","quiet_ms":500}
+ *   {"do":"probe-start","rate":1000,"tcp":true,"users":true}    {"do":"probe-good","quiet_ms":500}
  *   {"do":"fill","node":"fw1","count":1000}        {"do":"flows","node":"fw2"}
  *   {"do":"probe-stop"}  -> what was measured since probe-start, or since the last order that
  *                           broke something

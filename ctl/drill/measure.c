@@ -2,6 +2,8 @@
 
 #include "ctl/drill/tick.h"
 
+#include "common/check.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -10,17 +12,65 @@
  * this much older. */
 #define MEASURE_SLACK_NS (2 * TICK_NS_PER_MS)
 
-static void measure_other(struct measure *measure, const struct udp *udp, unsigned int pair)
+/* Returns the first sample that counted, of `ret_stream`. */
+static size_t measure_stream(const struct measure *measure, const struct outage_sample *samples,
+	size_t count, int64_t period_ns, struct measure_stream *ret_stream)
 {
-	size_t count;
 	size_t first = 0;
-	const struct outage_sample *samples = udp_samples(udp, &count);
 
 	while (first < count && samples[first].sent_at < measure->probes_from_at)
 		first++;
 	for (size_t i = first; i < count && samples[i].sent_at < measure->fault_at; i++)
-		measure->heard[pair] |= samples[i].received_at != 0;
-	outage_measure(samples + first, count - first, udp_period_ns(udp), &measure->others[pair]);
+		ret_stream->heard |= samples[i].received_at != 0;
+	outage_measure(samples + first, count - first, period_ns, &ret_stream->outage);
+	return first;
+}
+
+static struct measure_stream *measure_add_stream(
+	struct measure *measure, enum measure_stream_kind kind, const struct plan_pair *pair)
+{
+	struct measure_stream *stream = &measure->streams[measure->stream_count];
+
+	CHECK(measure->stream_count < MEASURE_STREAMS_MAX);
+	*stream = (struct measure_stream){.kind = kind, .pair = pair};
+	measure->stream_count++;
+	return stream;
+}
+
+static void measure_pair(struct measure *measure, const struct probes *probes, unsigned int pair)
+{
+	const struct plan_pair *planned = &probes->lab->plan->pairs[pair];
+	const struct outage_sample *samples;
+	struct measure_stream *stream;
+	size_t count;
+	size_t first;
+
+	if (probes->others[pair]) {
+		samples = udp_samples(probes->others[pair], &count);
+		stream = measure_add_stream(measure, MEASURE_STREAM_UDP, planned);
+		(void)measure_stream(
+			measure, samples, count, udp_period_ns(probes->others[pair]), stream);
+	}
+	if (probes->dials[pair]) {
+		samples = dial_samples(probes->dials[pair], &count);
+		stream = measure_add_stream(measure, MEASURE_STREAM_CONNECT, planned);
+		first = measure_stream(measure, samples, count, dial_period_ns(), stream);
+		stream->retried = dial_retried(probes->dials[pair], first);
+	}
+}
+
+static void measure_pings(struct measure *measure, const struct probes *probes)
+{
+	for (unsigned int i = 0; probes->ping && i < probes->pinged_count; i++) {
+		const struct probes_pinged *pinged = &probes->pinged[i];
+		size_t count;
+		const struct outage_sample *samples = ping_samples(probes->ping, i, &count);
+		struct measure_stream *stream = measure_add_stream(
+			measure, MEASURE_STREAM_PING, &probes->lab->plan->pairs[pinged->pair]);
+
+		stream->server_side = pinged->server_side;
+		(void)measure_stream(measure, samples, count, ping_period_ns(), stream);
+	}
 }
 
 void measure_udp(struct measure *measure, const struct probes *probes)
@@ -35,9 +85,9 @@ void measure_udp(struct measure *measure, const struct probes *probes)
 	while (first < count && samples[first].sent_at < measure->probes_from_at)
 		first++;
 	outage_measure(samples + first, count - first, measure->period_ns, &measure->udp);
-	for (unsigned int i = 1; i < PLAN_PAIRS_MAX; i++)
-		if (probes->others[i])
-			measure_other(measure, probes->others[i], i);
+	for (unsigned int i = 0; i < PLAN_PAIRS_MAX; i++)
+		measure_pair(measure, probes, i);
+	measure_pings(measure, probes);
 }
 
 /* One segment of the group: who answered for its address, and for how long two did. */

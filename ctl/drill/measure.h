@@ -10,7 +10,25 @@
 #include <jansson.h>
 #include <stdint.h>
 
-#define MEASURE_WHY_MAX 256u
+#define MEASURE_WHY_MAX	    256u
+#define MEASURE_STREAMS_MAX (2 * PLAN_PAIRS_MAX + PING_TARGETS_MAX)
+
+enum measure_stream_kind {
+	MEASURE_STREAM_UDP,	/* of another group or family */
+	MEASURE_STREAM_CONNECT, /* new connections (dial.h) */
+	MEASURE_STREAM_PING,	/* a virtual address (ping.h) */
+	MEASURE_STREAM_KIND_COUNT,
+};
+
+/* Judged by the same measure as the UDP stream, when it was answered before the fault. */
+struct measure_stream {
+	enum measure_stream_kind kind;
+	const struct plan_pair *pair;
+	bool server_side; /* a ping: of the server's side */
+	bool heard;	  /* one of its probes had come back before the fault */
+	struct outage outage;
+	uint32_t retried; /* new connections: lost, but established by a later SYN */
+};
 
 /* Instants on the drill's axis (tick.h), 0 when it did not happen. */
 struct measure {
@@ -23,8 +41,8 @@ struct measure {
 	int64_t probes_from_at; /* probes sent earlier do not count; 0: all do */
 	int64_t fault_done_at;	/* when the last step had returned (a hand-over's duration) */
 	struct outage udp;
-	struct outage others[PLAN_PAIRS_MAX]; /* of the other pairs of the plan */
-	bool heard[PLAN_PAIRS_MAX];	      /* a probe of it had come back before the fault */
+	unsigned int stream_count;
+	struct measure_stream streams[MEASURE_STREAMS_MAX]; /* everything but the UDP stream */
 	uint64_t duplicate_count;
 	int64_t period_ns;
 	uint32_t flows_before; /* fillers and TCP connections */

@@ -52,6 +52,63 @@ int probes_start_tcp(struct probes *probes)
 		     : 0;
 }
 
+static int probes_priority(const struct probes *probes)
+{
+	return probes->options.realtime ? PROBES_REALTIME_PRIORITY : 0;
+}
+
+static int probes_start_dial(struct probes *probes, unsigned int index)
+{
+	const struct plan_pair *pair = &probes->lab->plan->pairs[index];
+
+	return dial_start(&probes->dials[index],
+		&(struct dial_options){.client_netns_fd = lab_host(probes->lab, pair->client),
+			.server_netns_fd = lab_host(probes->lab, pair->server),
+			.client = pair->client_address,
+			.server = pair->server_address,
+			.seconds_max = probes->options.seconds_max,
+			.realtime_priority = probes_priority(probes)});
+}
+
+static void probes_add_pings(
+	struct probes *probes, struct ping_options *options, unsigned int index)
+{
+	const struct plan_pair *pair = &probes->lab->plan->pairs[index];
+
+	for (unsigned int side = 0; side < 2; side++) {
+		unsigned int n = options->target_count;
+
+		if (n == PING_TARGETS_MAX)
+			return;
+		options->targets[n] = (struct ping_target){
+			.netns_fd = lab_host(probes->lab, side ? pair->server : pair->client),
+			.address = side ? pair->server_gateway : pair->client_gateway};
+		probes->pinged[n] = (struct probes_pinged){.pair = index, .server_side = side == 1};
+		options->target_count++;
+	}
+	probes->pinged_count = options->target_count;
+}
+
+int probes_start_users(struct probes *probes)
+{
+	const struct plan *plan = probes->lab->plan;
+	struct ping_options pings = {.seconds_max = probes->options.seconds_max,
+		.wall_offset = probes->wall_offset,
+		.realtime_priority = probes_priority(probes)};
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < plan->pair_count; i++) {
+		if (plan->pairs[i].group != probes->pair->group)
+			continue;
+		r = probes_start_dial(probes, i);
+		probes_add_pings(probes, &pings, i);
+	}
+	if (r < 0)
+		return probes_fail(probes, r, "new-connection probe: %s", strerror(-r));
+	r = ping_start(&probes->ping, &pings);
+	return r < 0 ? probes_fail(probes, r, "pings: %s", strerror(-r)) : 0;
+}
+
 static int probes_start_udp(
 	struct probes *probes, const struct plan_pair *pair, uint32_t rate_hz, struct udp **ret_udp)
 {
@@ -62,7 +119,7 @@ static int probes_start_udp(
 		.rate_hz = rate_hz,
 		.seconds_max = probes->options.seconds_max,
 		.wall_offset = probes->wall_offset,
-		.realtime_priority = probes->options.realtime ? PROBES_REALTIME_PRIORITY : 0};
+		.realtime_priority = probes_priority(probes)};
 
 	return udp_start(ret_udp, &options);
 }
@@ -70,7 +127,6 @@ static int probes_start_udp(
 int probes_start(struct probes *probes, struct lab *lab, const struct plan_pair *pair,
 	const struct probes_options *options)
 {
-	int priority = options->realtime ? PROBES_REALTIME_PRIORITY : 0;
 	int r;
 
 	(void)memset(probes, 0, sizeof(*probes));
@@ -80,7 +136,7 @@ int probes_start(struct probes *probes, struct lab *lab, const struct plan_pair 
 	probes->wall_offset = tick_wall_offset();
 	r = tap_start(&probes->tap, &(struct tap_options){.lab = lab,
 					    .wall_offset = probes->wall_offset,
-					    .realtime_priority = priority});
+					    .realtime_priority = probes_priority(probes)});
 	if (r < 0)
 		return probes_fail(probes, r, "taps: %s", strerror(-r));
 	r = probes_start_udp(probes, pair, options->rate_hz, &probes->udp);
@@ -213,6 +269,11 @@ void probes_end(struct probes *probes)
 	tcp_free(probes->tcp);
 	probes->tcp = NULL;
 	for (unsigned int i = 0; i < PLAN_PAIRS_MAX; i++)
+		if (probes->dials[i])
+			dial_stop(probes->dials[i]);
+	if (probes->ping)
+		ping_stop(probes->ping);
+	for (unsigned int i = 0; i < PLAN_PAIRS_MAX; i++)
 		if (probes->others[i])
 			udp_stop(probes->others[i]);
 	if (probes->udp)
@@ -227,7 +288,11 @@ void probes_free(struct probes *probes)
 	for (unsigned int i = 0; i < PLAN_PAIRS_MAX; i++) {
 		udp_free(probes->others[i]);
 		probes->others[i] = NULL;
+		dial_free(probes->dials[i]);
+		probes->dials[i] = NULL;
 	}
+	ping_free(probes->ping);
+	probes->ping = NULL;
 	udp_free(probes->udp);
 	tap_free(probes->tap);
 	probes->udp = NULL;

@@ -1,9 +1,12 @@
-/* probes.h: everything that watches one pair of hosts: taps, UDP, TCP, and the filler flows. */
+/* probes.h: everything that watches one pair of hosts: taps, UDP, TCP (old and new connections),
+ * pings, and the filler flows. */
 #ifndef CTL_DRILL_PROBES_H
 #define CTL_DRILL_PROBES_H
 
+#include "ctl/drill/dial.h"
 #include "ctl/drill/flows.h"
 #include "ctl/drill/lab.h"
+#include "ctl/drill/ping.h"
 #include "ctl/drill/tap.h"
 #include "ctl/drill/tcp.h"
 #include "ctl/drill/udp.h"
@@ -28,6 +31,14 @@ struct probes {
 	/* Other families and groups: slower, and judged when they were heard before the fault. */
 	struct udp *others[PLAN_PAIRS_MAX]; /* by pair of the plan; [0] unused */
 	struct tcp *tcp;
+	/* The drilled group's, of both families: */
+	struct dial *dials[PLAN_PAIRS_MAX]; /* new connections, by pair of the plan */
+	struct ping *ping;
+	struct probes_pinged {
+		unsigned int pair; /* of the plan */
+		bool server_side;
+	} pinged[PING_TARGETS_MAX]; /* by target of ping */
+	unsigned int pinged_count;
 	struct flows_set flows;
 	unsigned int tcp_count; /* after probes_judge_tcp() */
 	struct tcp_result tcp_results[TCP_CONNS_MAX];
@@ -41,6 +52,9 @@ int probes_start(struct probes *probes, struct lab *lab, const struct plan_pair 
 /* probes_start_tcp: the TCP connections, after the others: full lines take processor time that
  * filling the tables wants. 0 or a negative errno with `why`. */
 int probes_start_tcp(struct probes *probes);
+
+/* probes_start_users: new connections and pings. 0 or a negative errno with `why`. */
+int probes_start_users(struct probes *probes);
 
 /* probes_wait_good: until every stream flows and the UDP stream has lost nothing for `quiet_ms`. 0,
  * -ETIMEDOUT or -EINTR with `why`. */

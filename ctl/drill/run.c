@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define RUN_GOOD_MS	 1000 /* so long must everything go well before the fault */
@@ -25,6 +26,7 @@
 #define RUN_SETTLE_MS	 5000 /* until somebody must be the one master, at the end */
 #define RUN_STOP_POLL_MS 100
 #define RUN_UNSEEN_MS	 300 /* our own questions keep out of the first moments' figures */
+#define RUN_PHASE_MS	 200 /* the fault comes up to so much later: by the seed */
 #define RUN_SECONDS_MAX	 900 /* of UDP probes */
 
 struct run {
@@ -33,6 +35,7 @@ struct run {
 	struct probes probes;
 	struct measure measure;
 	int64_t started_at;
+	double phase_ms;
 	char why[ROOM_ERROR_MAX];
 };
 
@@ -164,7 +167,11 @@ static int run_traffic(struct run *run, bool realtime)
 	r = probes_start_tcp(&run->probes);
 	if (r < 0)
 		return run_fail(run, r, run->probes.why);
-	run_progress(run, "TCP connections that chatter, idle, download, upload");
+	r = probes_start_users(&run->probes);
+	if (r < 0)
+		return run_fail(run, r, run->probes.why);
+	run_progress(
+		run, "TCP connections that chatter, idle, download, upload, and new ones; pings");
 	/* The lines shall be full, and the idle ones idle, when the fault comes. */
 	tick_sleep_until(tick_now() + RUN_GOOD_MS * TICK_NS_PER_MS);
 	r = cluster_wait_steady(&run->room.cluster, ROOM_STEADY_MS);
@@ -292,11 +299,24 @@ static int run_wait_step(struct run *run, const struct scenario_step *step)
 	return 0;
 }
 
+/* Adverts and probes come at even intervals. A fault that always met them at the same phase would
+ * make a distribution of --repeat that is none. */
+static void run_wait_phase(struct run *run)
+{
+	unsigned short state[3] = {(unsigned short)run->options->seed,
+		(unsigned short)(run->options->seed >> 16),
+		(unsigned short)(run->options->seed >> 32)};
+
+	run->phase_ms = erand48(state) * RUN_PHASE_MS;
+	tick_sleep_until(tick_now() + (int64_t)(run->phase_ms * (double)TICK_NS_PER_MS));
+}
+
 static int run_steps(struct run *run)
 {
 	const struct scenario *scenario = run->options->scenario;
 	struct measure *measure = &run->measure;
 
+	run_wait_phase(run);
 	for (unsigned int i = 0; i < scenario->step_count; i++) {
 		const struct scenario_step *step = &scenario->steps[i];
 		int64_t at;
@@ -489,6 +509,8 @@ int run_inside(void *context)
 		document = run_error(&run, r, probing);
 		run_collect(&run); /* what the daemons know may tell why */
 	}
+	(void)json_object_set_new(document, "seed", json_integer((json_int_t)run.options->seed));
+	(void)json_object_set_new(document, "phase_ms", json_real(run.phase_ms));
 	run_save_json(&run, "", "result", document);
 	if (run.options->keep)
 		run_keep(&run);

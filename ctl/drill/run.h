@@ -18,6 +18,7 @@ struct run_options {
 	uint32_t rate_hz;
 	uint32_t flow_count; /* fillers */
 	int observe_ms;	     /* from the last step to the judgement of TCP; 0: the scenario's own */
+	uint64_t seed;	     /* of everything that is left to chance: the fault's phase */
 	bool keep;	     /* leave everything standing until a signal comes */
 	bool quiet;	     /* no progress */
 };

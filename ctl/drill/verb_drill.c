@@ -32,9 +32,11 @@
 #define VERB_DRILL_RATE_HZ    1000
 #define VERB_DRILL_REPEAT_MAX 1000
 #define VERB_DRILL_LINK_MBIT  1000
-#define VERB_DRILL_SCHEMA     1	 /* of report.json: doc/drills.md */
-#define VERB_DRILL_PAUSE_MS   10 /* our own sender late by more: the run was disturbed */
-#define VERB_DRILL_COULD_NOT  2	 /* the exit status of a drill that could not run */
+#define VERB_DRILL_SEED_MAX   0xffffffffffffL
+#define VERB_DRILL_SEED_FRESH 1000000 /* a short one is easily typed again */
+#define VERB_DRILL_SCHEMA     1	      /* of report.json: doc/drills.md */
+#define VERB_DRILL_PAUSE_MS   10      /* our own sender late by more: the run was disturbed */
+#define VERB_DRILL_COULD_NOT  2	      /* the exit status of a drill that could not run */
 #define VERB_DRILL_EXAMPLE    "config/examples/pair.yaml"
 #define VERB_DRILL_ETC	      "/etc/carpool/cluster.yaml"
 
@@ -46,16 +48,19 @@ struct verb_drill {
 	const char *repeat_text;
 	const char *flows_text;
 	const char *rate_text;
+	const char *seed_text;
 	const char *link_text;
 	const char *observe_text;
 	const char *objectives_path;
 	bool keep;
 	bool run_hooks;
+	bool yes;
 	bool no_start;
 	long repeat;
 	long flows;
 	long rate;
 	long link_mbit;
+	long seed;
 	int64_t observe_ms;
 	struct args args;
 	struct scenario_file *own;	  /* the scenario file, or NULL */
@@ -100,12 +105,15 @@ static const char *verb_drill_bad_number(struct verb_drill *drill)
 	drill->repeat = 1;
 	drill->rate = VERB_DRILL_RATE_HZ;
 	drill->link_mbit = VERB_DRILL_LINK_MBIT;
+	drill->seed = clock_wall_us() % VERB_DRILL_SEED_FRESH;
 	if (!verb_drill_number(drill->repeat_text, 1, VERB_DRILL_REPEAT_MAX, &drill->repeat))
 		return "--repeat wants 1 to 1000";
 	if (!verb_drill_number(drill->flows_text, 0, FLOWS_MAX, &drill->flows))
 		return "--flows wants 0 to 4000000";
 	if (!verb_drill_number(drill->rate_text, UDP_RATE_HZ_MIN, UDP_RATE_HZ_MAX, &drill->rate))
 		return "--rate wants 10 to 20000 (probes a second)";
+	if (!verb_drill_number(drill->seed_text, 0, VERB_DRILL_SEED_MAX, &drill->seed))
+		return "--seed wants 0 to 281474976710655 (48 bits)";
 	if (!verb_drill_number(drill->link_text, 0, 100000, &drill->link_mbit))
 		return "--link wants 0 (as fast as it goes) to 100000 (Mbit/s)";
 	if (drill->observe_text && !args_duration_ms(drill->observe_text, &drill->observe_ms))
@@ -220,6 +228,7 @@ static json_t *verb_drill_run_once(
 		.rate_hz = (uint32_t)drill->rate,
 		.flow_count = (uint32_t)drill->flows,
 		.observe_ms = (int)drill->observe_ms,
+		.seed = (uint64_t)drill->seed + (uint64_t)round - 1,
 		.keep = drill->keep};
 	char report_dir[PATH_MAX];
 	int64_t started_us;
@@ -414,6 +423,10 @@ static int verb_drill_run(struct verb_drill *drill, const struct args_spec *spec
 
 	if (!word)
 		return args_fail(spec, &drill->args, "which scenario? 'carpool drill list' tells");
+	if (drill->run_hooks && geteuid() == 0 && !drill->yes)
+		return args_fail(spec, &drill->args,
+			"--run-hooks runs your handlers and tracked scripts for real, here as "
+			"root, and whatever they reach outside the sandbox is reached: add --yes");
 	if (!verb_drill_load_own(drill, word)) {
 		report_error(drill->args.json, "SCENARIO", "the scenario's file has errors");
 		return VERB_EXIT_USAGE;
@@ -521,9 +534,12 @@ int verb_drill(int argc, char **argv)
 			NULL, &drill.objectives_path},
 		{"--client", "IF", "the interface of the client's side", NULL, &drill.client},
 		{"--server", "IF", "the interface of the server's side", NULL, &drill.server},
+		{"--seed", "N", "repeats what chance decided in the run that names it", NULL,
+			&drill.seed_text},
 		{"--keep", NULL, "leave the lab standing after the run", &drill.keep, NULL},
 		{"--run-hooks", NULL, "run the operator's handlers, not stubs", &drill.run_hooks,
 			NULL},
+		{"--yes", NULL, "yes, also as root (with --run-hooks)", &drill.yes, NULL},
 		{"--no-start", NULL, "lab: do not start the daemons", &drill.no_start, NULL},
 	};
 	const struct args_spec spec = {

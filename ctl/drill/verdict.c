@@ -1,5 +1,6 @@
 #include "ctl/drill/verdict.h"
 
+#include "ctl/drill/streams.h"
 #include "ctl/drill/tick.h"
 
 #include <stdarg.h>
@@ -85,61 +86,6 @@ static void verdict_judge_outage(
 	else if (measure->scenario->bound != SCENARIO_BOUND_NONE && measure->udp.stamp_ns > bound)
 		verdict_add(reasons, "outage of %.1f ms, objective %.1f ms",
 			tick_ms(measure->udp.stamp_ns), tick_ms(bound));
-}
-
-static void verdict_stream_name(const struct plan_pair *pair, char name[static VERDICT_REASON_MAX])
-{
-	char client[IPADDR_TEXT_MAX];
-	char server[IPADDR_TEXT_MAX];
-
-	(void)snprintf(name, VERDICT_REASON_MAX, "group %s, UDP %s to %s", pair->group->name,
-		ipaddr_render(&pair->client_address, false, client),
-		ipaddr_render(&pair->server_address, false, server));
-}
-
-/* Streams of other families and groups, by the same measure; its resolution is theirs to bear. */
-static void verdict_judge_streams(const struct measure *measure, const struct probes *probes,
-	const struct config *cfg, int widen_ms, json_t *reasons)
-{
-	const struct plan *plan = probes->lab->plan;
-	int64_t bound = verdict_outage_bound(measure, cfg, widen_ms);
-	char name[VERDICT_REASON_MAX];
-
-	for (unsigned int i = 1; i < plan->pair_count; i++) {
-		const struct outage *udp = &measure->others[i];
-
-		verdict_stream_name(&plan->pairs[i], name);
-		if (!measure->heard[i])
-			continue;
-		if (!udp->recovered)
-			verdict_add(reasons, "%s: did not come back", name);
-		else if (measure->scenario->bound == SCENARIO_BOUND_NONE && udp->lost_count > 0 &&
-			 measure->objectives == NULL)
-			verdict_add(reasons, "%s: %zu probes lost", name, udp->lost_count);
-		else if (measure->scenario->bound != SCENARIO_BOUND_NONE &&
-			 udp->stamp_ns - udp->resolution_ns > bound)
-			verdict_add(reasons, "%s: outage of %.1f ms, objective %.1f ms", name,
-				tick_ms(udp->stamp_ns), tick_ms(bound));
-	}
-}
-
-static json_t *verdict_streams(const struct measure *measure, const struct probes *probes)
-{
-	const struct plan *plan = probes->lab->plan;
-	json_t *streams = json_array();
-	char name[VERDICT_REASON_MAX];
-
-	for (unsigned int i = 1; i < plan->pair_count; i++) {
-		const struct outage *udp = &measure->others[i];
-
-		verdict_stream_name(&plan->pairs[i], name);
-		(void)json_array_append_new(streams,
-			json_pack("{s:s,s:b,s:f,s:f,s:I,s:I}", "name", name, "heard",
-				measure->heard[i], "outage_ms", tick_ms(udp->stamp_ns),
-				"resolution_ms", tick_ms(udp->resolution_ns), "sent",
-				(json_int_t)udp->sent_count, "lost", (json_int_t)udp->lost_count));
-	}
-	return streams;
 }
 
 static int64_t verdict_dual_bound(
@@ -358,7 +304,7 @@ json_t *verdict_judge(const struct measure *measure, const struct probes *probes
 	json_t *reasons = json_array();
 
 	verdict_judge_outage(measure, cfg, allowed_ms, reasons);
-	verdict_judge_streams(measure, probes, cfg, allowed_ms, reasons);
+	streams_judge(measure, verdict_outage_bound(measure, cfg, allowed_ms), reasons);
 	verdict_judge_master(measure, cfg, allowed_ms, reasons);
 	verdict_judge_flows(measure, probes, reasons);
 	verdict_judge_rest(measure, reasons);
@@ -366,7 +312,7 @@ json_t *verdict_judge(const struct measure *measure, const struct probes *probes
 		(void)json_object_set_new(run, "verdict", json_string("fail"));
 	(void)json_object_set_new(run, "reasons", reasons);
 	(void)json_object_set_new(run, "notes", verdict_notes(measure, widen_ms));
-	(void)json_object_set_new(run, "streams", verdict_streams(measure, probes));
+	(void)json_object_set_new(run, "streams", streams_json(measure));
 	(void)json_object_set_new(
 		run, "objective_ms", verdict_ms(verdict_outage_bound(measure, cfg, allowed_ms)));
 	verdict_add_evidence(run, measure, cfg);
@@ -441,26 +387,6 @@ static void verdict_print_split(FILE *out, const json_t *run)
 	(void)fprintf(out, "\n");
 }
 
-static void verdict_print_streams(FILE *out, const json_t *run)
-{
-	json_t *stream;
-	size_t i;
-
-	json_array_foreach (json_object_get(run, "streams"), i, stream) {
-		if (json_is_true(json_object_get(stream, "heard")))
-			(void)fprintf(out,
-				"  also         %s:\n               outage %.1f ms, %lld lost\n",
-				verdict_text(stream, NULL, "name"),
-				verdict_number(stream, NULL, "outage_ms"),
-				(long long)json_integer_value(json_object_get(stream, "lost")));
-		else
-			(void)fprintf(out,
-				"  not judged   %s: no answer before the fault,\n"
-				"               the rules do not let it pass\n",
-				verdict_text(stream, NULL, "name"));
-	}
-}
-
 static void verdict_print_previous(FILE *out, const json_t *run)
 {
 	if (json_is_object(json_object_get(run, "previous")))
@@ -506,9 +432,11 @@ void verdict_print(FILE *out, const json_t *run)
 			(void)fprintf(out, " (overlap of the hand-over: %.1f ms)\n",
 				verdict_number(run, NULL, "overlap_ms"));
 	}
-	verdict_print_streams(out, run);
+	streams_print(out, run);
 	verdict_print_previous(out, run);
 	verdict_print_list(out, run, "notes", "note");
+	(void)fprintf(out, "  seed         %lld\n",
+		(long long)json_integer_value(json_object_get(run, "seed")));
 	(void)fprintf(out, "  report       %s\n", verdict_text(run, NULL, "report"));
 }
 
@@ -536,7 +464,7 @@ static void verdict_print_median(FILE *out, const json_t *runs, const char *scen
 			values[count++] = verdict_number(run, NULL, "outage_ms");
 	if (count > 1) {
 		qsort(values, count, sizeof(*values), verdict_compare);
-		(void)fprintf(out, "%-14s median outage of %zu runs: %.1f ms (%.1f to %.1f)\n",
+		(void)fprintf(out, "%-17s median outage of %zu runs: %.1f ms (%.1f to %.1f)\n",
 			scenario, count, (values[(count - 1) / 2] + values[count / 2]) / 2,
 			values[0], values[count - 1]);
 	}
@@ -549,17 +477,17 @@ void verdict_print_table(FILE *out, const json_t *runs)
 	json_t *run;
 	size_t i;
 
-	(void)fprintf(out, "\n%-14s %-7s %9s %6s %7s %17s %8s\n", "scenario", "verdict", "outage",
+	(void)fprintf(out, "\n%-17s %-7s %9s %6s %7s %17s %8s\n", "scenario", "verdict", "outage",
 		"lost", "TCP", "flows", "2 masters");
 	json_array_foreach (runs, i, run) {
 		const char *verdict = verdict_text(run, NULL, "verdict");
 
 		if (strcmp(verdict, "error") == 0) {
 			(void)fprintf(
-				out, "%-14s could not run\n", verdict_text(run, NULL, "scenario"));
+				out, "%-17s could not run\n", verdict_text(run, NULL, "scenario"));
 			continue;
 		}
-		(void)fprintf(out, "%-14s %-7s %6.1f ms %6lld %3lld/%-3lld %8lld/%-8lld %5.1f ms\n",
+		(void)fprintf(out, "%-17s %-7s %6.1f ms %6lld %3lld/%-3lld %8lld/%-8lld %5.1f ms\n",
 			verdict_text(run, NULL, "scenario"), verdict,
 			verdict_number(run, NULL, "outage_ms"),
 			verdict_count(run, "probes", "lost"), verdict_count(run, "tcp", "survived"),

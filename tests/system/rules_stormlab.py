@@ -81,7 +81,8 @@ class Witness:
     def __exit__(self, *_):
         time.sleep(0.2)
         self.process.terminate()
-        times = [float(line.split()[0]) for line in self.process.communicate()[0].splitlines() if line[:1].isdigit()]
+        self.lines = [line for line in self.process.communicate()[0].splitlines() if line[:1].isdigit()]
+        times = [float(line.split()[0]) for line in self.lines]
         self.count = len(times)
         self.span_ms = (times[-1] - times[0]) * 1000 if times else 0.0
 
@@ -93,6 +94,7 @@ def with_storm(story, clean=True):
     try:
         with open("fw.nft", "w") as file:
             file.write(MASTER)
+        run(TOOL, "brace")  # as carpd does before it loads
         run(TOOL, "load", "edge", os.path.abspath("fw.nft"), "-", "lan0,wan0",
             "10.1.0.254/24,10.2.0.254/24", "m")
         lab.on("server", "nft", "-f", "-", text=WITNESS)

@@ -9,7 +9,9 @@
  *   rules_tool reload GROUP MASTER BACKUP|- IFNAMES ADDRESSES MANIFEST     as carpd reloads
  *   rules_tool diff MANIFEST                   what `carpool rules diff` prints
  *   rules_tool gap MANIFEST                    a line for each gap that was closed, until stdin
- * ends */
+ * ends
+ *   rules_tool brace                           what the latch needs, before the load
+ *   rules_tool latch MANIFEST                  as gap, with a latch, as carpd does */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -169,23 +171,43 @@ static int diff(const char *path)
 	return compiled ? tell("diff", rules_diff(compiled, &report)) : 2;
 }
 
-static int gap(struct rules_switch *rules)
+static int gap(struct rules_switch *rules, bool with_latch)
 {
+	struct rules_latch *latch = NULL;
 	int fd = rules_events_open();
 	struct pollfd pollers[2] = {{.fd = 0, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
 
+	if (with_latch && (tell("latch", rules_latch_open(&latch)) ||
+				  tell("latch", rules_latch_arm(latch, &manifest, 1))))
+		return 1;
 	printf("watching\n");
 	fflush(stdout);
 	while (poll(pollers, 2, -1) > 0 && !pollers[0].revents) {
 		enum rules_result result;
+		bool shut = latch && rules_latch_shut(latch);
 
 		rules_events_drain(fd);
+		if (shut)
+			rules_switch_distrust(rules);
 		result = rules_switch_close_gap(rules);
 		if (result != RULES_OK)
 			printf("%s\n", rules_result_name(result));
+		if (shut && result != RULES_FAILED)
+			printf("latch %d\n", rules_latch_mend(latch));
 		fflush(stdout);
 	}
+	rules_latch_close(latch);
 	return 0;
+}
+
+static int brace(void)
+{
+	struct rules_latch *latch;
+	int r = rules_latch_open(&latch);
+
+	if (r == 0)
+		rules_latch_close(latch);
+	return tell("brace", r);
 }
 
 static int text(char **argv)
@@ -280,10 +302,11 @@ static int with_manifest(const char *verb, const char *count, const char *path)
 	r = rules_switch_open(&manifest, &rules);
 	if (r < 0)
 		return tell("open", r);
-	if (strcmp(verb, "flip") == 0 || strcmp(verb, "watch") == 0 || strcmp(verb, "gap") == 0) {
+	if (strcmp(verb, "flip") == 0 || strcmp(verb, "watch") == 0 || strcmp(verb, "gap") == 0 ||
+		strcmp(verb, "latch") == 0) {
 		r = *verb == 'f'   ? flip(rules, strtoul(count, NULL, 10))
 		    : *verb == 'w' ? watch(rules)
-				   : gap(rules);
+				   : gap(rules, *verb == 'l');
 		rules_switch_close(rules);
 		return r;
 	}
@@ -327,6 +350,8 @@ int main(int argc, char **argv)
 		return text(argv + 2);
 	if (argc == 4 && strcmp(argv[1], "check") == 0)
 		return check(argv[2], argv[3]);
+	if (argc == 2 && strcmp(argv[1], "brace") == 0)
+		return brace();
 	if (argc == 4)
 		return with_manifest(argv[1], argv[2], argv[3]);
 	if (argc == 3)

@@ -88,7 +88,9 @@ class Run(unittest.TestCase):
             self.assertTrue(os.path.exists(os.path.join(run["report"], name)), name)
 
     def test_handover(self):
-        run = self.run_one("handover")
+        run = self.run_one("handover", "--seed", "4711")
+        self.assertEqual(run["seed"], 4711)
+        self.assertAlmostEqual(run["phase_ms"], 84.4035329, places=6)
         self.expect_survival(run)
         self.assertEqual(run["dual_master_ms"], 0.0)
 
@@ -131,6 +133,10 @@ class Run(unittest.TestCase):
     def test_words(self):
         self.assertEqual(self.drill("run", "no-such-thing")[0], 2)
         self.assertEqual(self.drill("run", "power-loss", "--rate", "0", "--config", self.config)[0], 2)
+        self.assertEqual(self.drill("run", "power-loss", "--seed", "-1", "--config", self.config)[0], 2)
+        status, _, err = self.drill("run", "power-loss", "--run-hooks", "--config", self.config)
+        self.assertEqual(status, 2)
+        self.assertIn("--yes", err)
         status, out, _ = self.drill("list", "--json")
         self.assertEqual(status, 0)
         names = [scenario["name"] for scenario in json.loads(out)["scenarios"]]

@@ -205,7 +205,8 @@ def reloads_in_the_storm():
 
 def flush_leaves_a_gap_that_is_measured():
     """Somebody flushes a master's ruleset under the storm: the shield is made again at once. The bound here is
-    loose, as this machine may be busy; tests/bench/rules_gap.py has the figures."""
+    loose, as this machine may be busy; `./dev bench rules gap` has the figures. (What a kernel without owned tables
+    has, and rules that use the latch's bit of the mark.)"""
     def story(lab):
         run(TOOL, "master", "m")
         until(lambda: lab.counters()["passed"] > 0, "a master passes what is allowed")
@@ -221,6 +222,43 @@ def flush_leaves_a_gap_that_is_measured():
     storm.with_storm(story, clean=False)
 
 
+FLUSHES = int(os.environ.get("RULES_FLUSHES", "4"))
+
+
+def flush_behind_the_latch_leaves_none():
+    """The same with the latch, on a master and on a backup: not one packet."""
+    def story(lab):
+        for number in range(FLUSHES):
+            role = "backup" if number % 4 == 3 else "master"
+            run(TOOL, role, "m")
+            with storm.Tool("latch", "m") as tool:
+                if role == "master":
+                    seen = lab.counters()["passed"]
+                    until(lambda: lab.counters()["passed"] > seen + 100, "what is allowed passes the latch")
+                assert re.search(r"table inet carpool__latch \{.*\n\tflags owner", run("nft", "list", "ruleset"))
+                run("nft", "flush", "ruleset")
+                until(lambda: "carpool_edge" in run("nft", "list", "tables"), "the shield is made again")
+                until(lambda: not asleep("inet", "carpool__passed"), "the latch is opened behind it")
+                assert run("nft", "delete", "table", "inet", "carpool__latch", fails=None) != "", "others may delete it"
+                assert "carpool__latch" in run("nft", "list", "tables")
+            assert "latch 0" in tool.output, tool.output
+            assert "carpool__latch" not in run("nft", "list", "tables"), "it outlives its owner"
+            run(TOOL, "load", "edge", os.path.abspath("fw.nft"), "-", "lan0,wan0", "10.1.0.254/24,10.2.0.254/24", "m")
+    storm.with_storm(story)
+
+
+def half_a_flush_is_noticed_too():
+    """Somebody deletes or puts to sleep the marks alone: everything waits until they are back."""
+    def story(lab):
+        run(TOOL, "master", "m")
+        with storm.Tool("latch", "m"):
+            for command in ("delete table inet carpool__passed", "add table inet carpool__passed { flags dormant; }"):
+                run("nft", *command.split(" ", 4))
+                seen = lab.counters()["passed"]
+                until(lambda: lab.counters()["passed"] > seen + 1000, "traffic goes on")
+    storm.with_storm(story)
+
+
 main([what_goes_along, named_counters_and_quotas_go_along, tables_may_change_sides, wrong_rules_change_nothing,
       an_unfinished_reload_is_swept, diff_tells_what_came_and_went, reloads_in_the_storm,
-      flush_leaves_a_gap_that_is_measured])
+      flush_leaves_a_gap_that_is_measured, flush_behind_the_latch_leaves_none, half_a_flush_is_noticed_too])

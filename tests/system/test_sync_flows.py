@@ -142,6 +142,7 @@ def main():
         for port in ("fw1lan0", "fw1wan0"):
             lab.ip("sw", "link", "set", port, "down")
         lab.ip("fw1", "link", "set", "sync0", "down")
+        walks = lab.metrics("fw2")["walks"]
         ms = carpd2.become_master(6, 2, "fw2")
         lab.take_addresses("fw2")
         print(f"become_master answered after {ms:.2f} ms (through python), "
@@ -151,7 +152,9 @@ def main():
         six.echo()
         wait_for("re-timed", lambda: all(f["timeout"] <= 432000 or f["proto"] != "tcp"
                                          for f in lab.flows_through("fw2").values()), 5)
-        assert lab.metrics("fw2")["retimed"] + 3 >= 3
+        assert lab.metrics("fw2")["retimed"] >= 3
+        # Few flows in a large hash: a dump would hold a processor for all of its empty buckets.
+        assert lab.metrics("fw2")["walks"] == walks, lab.metrics("fw2")
         wait_for("strict again after liberal_grace",
                  lambda: lab.metrics("fw2")["made_strict"] >= 3, 8)
         chat.echo("strict")

@@ -84,12 +84,13 @@ static void test_every_message_names_its_flow(void **state)
 {
 	struct flow flows[2] = {test_flow(1), test_flow_full()};
 	size_t (*const put[])(void *, uint32_t, const struct flow *) = {ctattr_put_delete,
-		ctattr_put_timeout, ctattr_put_strict, ctattr_put_probe, ctattr_put_liberal};
+		ctattr_put_timeout, ctattr_put_strict, ctattr_put_probe, ctattr_put_liberal,
+		ctattr_put_get};
 
 	(void)state;
 	/* Above all a delete: without a tuple the kernel flushes its table. */
 	for (int f = 0; f < 2; f++)
-		for (size_t p = 0; p < 5; p++) {
+		for (size_t p = 0; p < sizeof(put) / sizeof(put[0]); p++) {
 			struct flow back;
 			size_t size = put[p](buffer, 1, &flows[f]);
 
