@@ -1,5 +1,6 @@
 #include "ctl/drill/cluster.h"
 
+#include "ctl/drill/rival.h"
 #include "ctl/drill/sandbox.h"
 #include "ctl/drill/tick.h"
 
@@ -92,7 +93,10 @@ int cluster_start(struct cluster *cluster, unsigned int index, enum cluster_daem
 
 	if (log_fd < 0)
 		return log_fd;
-	pid = lab_node_spawn(node, argv, log_fd);
+	if (cluster->rival)
+		pid = rival_start(cluster->lab, index, daemon, log_fd);
+	else
+		pid = lab_node_spawn(node, argv, log_fd);
 	(void)close(log_fd);
 	if (pid < 0) {
 		(void)snprintf(cluster->error, sizeof(cluster->error), "%s on %s: %s",
@@ -103,12 +107,24 @@ int cluster_start(struct cluster *cluster, unsigned int index, enum cluster_daem
 	return 0;
 }
 
+int cluster_boot(struct cluster *cluster, unsigned int node)
+{
+	int r = cluster->rival ? rival_prepare(cluster->lab, node, cluster->realtime) : 0;
+
+	if (r < 0)
+		(void)snprintf(
+			cluster->error, sizeof(cluster->error), "%.400s", cluster->lab->error);
+	return r;
+}
+
 int cluster_start_all(struct cluster *cluster)
 {
 	for (unsigned int n = 0; n < cluster->lab->node_count; n++) {
-		for (unsigned int d = 0; d < CLUSTER_DAEMON_COUNT; d++) {
-			int r;
+		int r = cluster_boot(cluster, n);
 
+		if (r < 0)
+			return r;
+		for (unsigned int d = 0; d < CLUSTER_DAEMON_COUNT; d++) {
 			if (d == CLUSTER_DAEMON_SYNCD && !cluster->lab->plan->cfg->sync.configured)
 				continue;
 			r = cluster_start(cluster, n, (enum cluster_daemon)d);
@@ -126,7 +142,9 @@ int cluster_signal(
 
 	if (pid <= 0)
 		return -ESRCH;
-	if (kill(pid, signal_number) < 0)
+	if (cluster->rival && (signal_number == SIGSTOP || signal_number == SIGCONT))
+		rival_signal_family(pid, signal_number);
+	else if (kill(pid, signal_number) < 0)
 		return -errno;
 	if (signal_number == SIGKILL || signal_number == SIGTERM)
 		cluster->pids[node][daemon] = 0; /* its end is expected now */
@@ -173,6 +191,8 @@ int cluster_ask(struct cluster *cluster, unsigned int node, enum cluster_daemon 
 	char path[PATH_MAX];
 	int r;
 
+	if (cluster->rival)
+		return -EOPNOTSUPP;
 	cluster_socket_path(cluster, node, daemon, path);
 	r = control_client_open(&client, path);
 	if (r == 0) {
@@ -207,7 +227,7 @@ json_t *cluster_history(struct cluster *cluster, unsigned int node)
 	int r;
 
 	cluster_socket_path(cluster, node, CLUSTER_DAEMON_CARPD, path);
-	r = control_client_open(&client, path);
+	r = cluster->rival ? -EOPNOTSUPP : control_client_open(&client, path);
 	if (r == 0) {
 		r = control_client_stream(&client, request, dur_ms(CLUSTER_CALL_MS),
 			cluster_on_item, array, &result, &error);
@@ -259,22 +279,31 @@ static bool cluster_is_on(const struct cluster *cluster, unsigned int node)
 	return cluster->lab->nodes[node].first_process != 0;
 }
 
+static bool cluster_is_master(struct cluster *cluster, unsigned int node, const char *group)
+{
+	json_t *status;
+	bool is;
+
+	if (cluster->rival)
+		return rival_has_group(cluster->lab, node,
+			config_group_lookup(cluster->lab->plan->cfg, group), true);
+	status = cluster_status(cluster, node, CLUSTER_DAEMON_CARPD);
+	is = status && strcmp(cluster_group_state(status, group), "master") == 0;
+	json_decref(status);
+	return is;
+}
+
 int cluster_master(struct cluster *cluster, const char *group, int skip)
 {
 	int master = CLUSTER_NOBODY;
 	unsigned int count = 0;
 
 	for (unsigned int n = 0; n < cluster->lab->node_count; n++) {
-		json_t *status;
-
-		if ((int)n == skip || !cluster_is_on(cluster, n))
+		if ((int)n == skip || !cluster_is_on(cluster, n) ||
+			!cluster_is_master(cluster, n, group))
 			continue;
-		status = cluster_status(cluster, n, CLUSTER_DAEMON_CARPD);
-		if (status && strcmp(cluster_group_state(status, group), "master") == 0) {
-			master = (int)n;
-			count++;
-		}
-		json_decref(status);
+		master = (int)n;
+		count++;
 	}
 	return count == 1 ? master : CLUSTER_NOBODY;
 }
@@ -374,12 +403,40 @@ static bool cluster_sync_steady(struct cluster *cluster, unsigned int n)
 	return steady;
 }
 
+long cluster_synced(struct cluster *cluster, unsigned int node)
+{
+	return rival_synced(cluster->lab, node);
+}
+
+/* One node has all addresses of each group, and the other none; both conntrackds answer. */
+static bool cluster_rival_steady(struct cluster *cluster)
+{
+	const struct config *cfg = cluster->lab->plan->cfg;
+
+	for (uint32_t g = 0; g < cfg->group_count; g++) {
+		int master = cluster_master(cluster, cfg->groups[g].name, CLUSTER_NOBODY);
+
+		if (master < 0 || !rival_has_group(cluster->lab, (unsigned int)master,
+					  &cfg->groups[g], false))
+			return cluster_not_steady(cluster,
+				"group %s: not exactly one node has its addresses",
+				cfg->groups[g].name);
+	}
+	for (unsigned int n = 0; n < cluster->lab->node_count; n++)
+		if (cluster->pids[n][CLUSTER_DAEMON_SYNCD] > 0 && rival_synced(cluster->lab, n) < 0)
+			return cluster_not_steady(cluster, "conntrackd on %s does not answer",
+				cluster->lab->nodes[n].config->name);
+	return true;
+}
+
 static bool cluster_steady(struct cluster *cluster)
 {
 	json_t *statuses[LIMIT_NODES] = {NULL};
 	const struct config *cfg = cluster->lab->plan->cfg;
 	bool steady = true;
 
+	if (cluster->rival)
+		return cluster_rival_steady(cluster);
 	for (unsigned int n = 0; steady && n < cluster->lab->node_count; n++) {
 		if (!cluster_is_on(cluster, n))
 			continue;

@@ -27,6 +27,8 @@ struct cluster {
 	const char *report_dir;	 /* borrowed: where logs go */
 	char programs[CLUSTER_DAEMON_COUNT][PATH_MAX];
 	pid_t pids[LIMIT_NODES][CLUSTER_DAEMON_COUNT]; /* 0: not running */
+	bool rival; /* keepalived and conntrackd run in the places of carpd and syncd (rival.h) */
+	bool realtime; /* ... at real-time priority */
 	char error[LAB_ERROR_MAX];
 };
 
@@ -43,6 +45,9 @@ const char *cluster_daemon_name(enum cluster_daemon daemon);
 
 /* cluster_start: one daemon of one machine; its log goes on. 0 or a negative errno. */
 int cluster_start(struct cluster *cluster, unsigned int node, enum cluster_daemon daemon);
+
+/* cluster_boot: what a node needs before its daemons start. 0 or a negative errno with `error`. */
+int cluster_boot(struct cluster *cluster, unsigned int node);
 
 /* cluster_start_all: both daemons everywhere. */
 int cluster_start_all(struct cluster *cluster);
@@ -70,6 +75,9 @@ json_t *cluster_status(struct cluster *cluster, unsigned int node, enum cluster_
 /* cluster_master: the one node that says it is master of the group, CLUSTER_NOBODY when none or
  * several do. `skip` is a node not to ask (a dead one), or CLUSTER_NOBODY. */
 int cluster_master(struct cluster *cluster, const char *group, int skip);
+
+/* cluster_synced: what the node holds of the others' flows, as far as it says: a rival's cache. */
+long cluster_synced(struct cluster *cluster, unsigned int node);
 
 /* cluster_wait_steady: until every group has one master on the running machines, all others are
  * ready backups, and the states are in sync. 0, -ETIMEDOUT with `error` saying what is not right,

@@ -81,6 +81,8 @@ static int fault_power_on(struct cluster *cluster, unsigned int node)
 		r = lab_port_down(cluster->lab, node, LAB_SEGMENT_ALL, true);
 	if (r == 0)
 		r = fault_open_ports(cluster, node);
+	if (r == 0)
+		r = cluster_boot(cluster, node);
 	if (r < 0)
 		return fault_fail(cluster, r);
 	return fault_start(cluster, node, SCENARIO_ALL_DAEMONS);
@@ -88,9 +90,15 @@ static int fault_power_on(struct cluster *cluster, unsigned int node)
 
 static int fault_handover(struct cluster *cluster, const struct fault_order *order)
 {
-	json_t *request = json_pack("{s:s,s:s*}", "op", "handover", "group", order->group);
+	json_t *request;
 	json_t *result = NULL;
-	int r = cluster_ask(
+	int r;
+
+	/* Its planned switch: stopped, it resigns (an advert of priority 0). */
+	if (cluster->rival)
+		return cluster_signal(cluster, order->node, CLUSTER_DAEMON_CARPD, SIGTERM);
+	request = json_pack("{s:s,s:s*}", "op", "handover", "group", order->group);
+	r = cluster_ask(
 		cluster, order->node, CLUSTER_DAEMON_CARPD, request, FAULT_HANDOVER_MS, &result);
 
 	json_decref(request);

@@ -1,6 +1,8 @@
 #include "ctl/drill/html.h"
 
+#include "ctl/drill/compare.h"
 #include "ctl/drill/html_chart.h"
+#include "ctl/drill/verdict.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -142,7 +144,7 @@ static void html_summary_row(FILE *out, const json_t *run, size_t index)
 	html_chart_text(out, html_string(run, "scenario"));
 	(void)fprintf(out, "</a></td><td>");
 	html_badge(out, verdict);
-	if (strcmp(verdict, "error") == 0) {
+	if (!verdict_is_measured(run)) {
 		(void)fprintf(out, "</td><td colspan=\"5\"></td></tr>\n");
 		return;
 	}
@@ -319,7 +321,7 @@ static void html_run(FILE *out, const json_t *runs, const json_t *run, size_t in
 	html_chart_text(out, html_string(run, "description"));
 	(void)fprintf(out, "</p>\n");
 	html_list(out, run, "reasons", "why");
-	if (strcmp(verdict, "error") == 0) {
+	if (!verdict_is_measured(run)) {
 		(void)fprintf(out, "</section>\n");
 		return;
 	}
@@ -384,6 +386,7 @@ void html_write(FILE *out, const json_t *document)
 	html_head(out, document);
 	html_verdict(out, runs);
 	html_summary(out, runs);
+	compare_html(out, runs);
 	json_array_foreach (runs, i, run)
 		if (html_is_shown(runs, i))
 			html_run(out, runs, run, i + 1);

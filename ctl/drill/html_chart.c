@@ -8,6 +8,7 @@
 #define CHART_LABEL	  130.0 /* the names' column */
 #define CHART_LANE	  58.0
 #define CHART_BAR	  26.0
+#define CHART_PAIR	  34.0
 #define CHART_BINS	  16
 #define CHART_LANES_MAX	  9u /* traffic and eight nodes */
 #define CHART_ROWS	  3u /* close events of a lane stand above each other */
@@ -189,6 +190,59 @@ void html_chart_outages(FILE *out, const json_t *runs)
 			continue;
 		chart_outage_bar(out, runs, run, y, (CHART_WIDTH - CHART_LABEL - 40) / max);
 		y += CHART_BAR;
+	}
+	(void)fprintf(out, "</svg>\n");
+}
+
+static void chart_compare_bar(
+	FILE *out, const json_t *run, const char *class, double y, double scale)
+{
+	double outage = chart_number(run, "outage_ms");
+
+	(void)fprintf(out,
+		"<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"10\"/>"
+		"<text class=\"value\" x=\"%.1f\" y=\"%.1f\">%.1f ms</text>\n",
+		class, CHART_LABEL, y, outage * scale > 1 ? outage * scale : 1,
+		CHART_LABEL + outage * scale + 6, y + 9, outage);
+}
+
+void html_chart_compare(FILE *out, const json_t *runs)
+{
+	double max = 10;
+	double y = 24;
+	size_t bars = 0;
+	json_t *run;
+	size_t i;
+
+	json_array_foreach (runs, i, run) {
+		const json_t *other = json_object_get(run, "compare");
+
+		bars += other != NULL;
+		if (other && chart_number(run, "outage_ms") > max)
+			max = chart_number(run, "outage_ms");
+		if (other && chart_number(other, "outage_ms") > max)
+			max = chart_number(other, "outage_ms");
+	}
+	max *= 1.15;
+	chart_begin(out, (double)bars * CHART_PAIR + 50, "outages side by side");
+	chart_axis(out, 0, max, (double)bars * CHART_PAIR + 50, " ms");
+	(void)fprintf(out,
+		"<rect class=\"s1\" x=\"%.0f\" y=\"4\" width=\"12\" height=\"12\"/><text "
+		"x=\"%.0f\" "
+		"y=\"14\">carpool</text><rect class=\"s3\" x=\"%.0f\" y=\"4\" width=\"12\" "
+		"height=\"12\"/><text x=\"%.0f\" y=\"14\">keepalived</text>\n",
+		CHART_LABEL, CHART_LABEL + 18, CHART_LABEL + 110, CHART_LABEL + 128);
+	json_array_foreach (runs, i, run) {
+		if (!json_object_get(run, "compare"))
+			continue;
+		(void)fprintf(out, "<text class=\"name\" x=\"%.0f\" y=\"%.1f\">", CHART_LABEL - 10,
+			y + 16);
+		html_chart_text(out, chart_string(run, "scenario"));
+		(void)fprintf(out, "</text>\n");
+		chart_compare_bar(out, run, "s1", y, (CHART_WIDTH - CHART_LABEL - 40) / max);
+		chart_compare_bar(out, json_object_get(run, "compare"), "s3", y + 12,
+			(CHART_WIDTH - CHART_LABEL - 40) / max);
+		y += CHART_PAIR;
 	}
 	(void)fprintf(out, "</svg>\n");
 }

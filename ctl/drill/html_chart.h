@@ -23,6 +23,9 @@ void html_chart_split(FILE *out, const json_t *run);
 /* html_chart_histogram: of the outages of the runs of one scenario; nothing below three. */
 void html_chart_histogram(FILE *out, const json_t *runs, const char *scenario);
 
+/* html_chart_compare: two bars a run that has a comparison: ours, and the other's below it. */
+void html_chart_compare(FILE *out, const json_t *runs);
+
 /* html_chart_values: the outages in ms of all runs of a scenario, sorted; returns how many. */
 size_t html_chart_values(
 	const json_t *runs, const char *scenario, double values[static HTML_CHART_RUNS_MAX]);

@@ -25,9 +25,12 @@
 #define RUN_WATCH_MS	 2000 /* the judgement of TCP */
 #define RUN_SETTLE_MS	 5000 /* until somebody must be the one master, at the end */
 #define RUN_STOP_POLL_MS 100
-#define RUN_UNSEEN_MS	 300 /* our own questions keep out of the first moments' figures */
-#define RUN_PHASE_MS	 200 /* the fault comes up to so much later: by the seed */
-#define RUN_SECONDS_MAX	 900 /* of UDP probes */
+#define RUN_UNSEEN_MS	 300   /* our own questions keep out of the first moments' figures */
+#define RUN_COMMIT_MS	 60000 /* of a rival's states into the kernel, at most */
+#define RUN_QUIET_MS	 3000  /* nothing more comes */
+#define RUN_DROPS_TOLD	 20    /* a few are the beginning's */
+#define RUN_PHASE_MS	 200   /* the fault comes up to so much later: by the seed */
+#define RUN_SECONDS_MAX	 900   /* of UDP probes */
 
 struct run {
 	const struct run_options *options;
@@ -36,6 +39,7 @@ struct run {
 	struct measure measure;
 	int64_t started_at;
 	double phase_ms;
+	json_t *broken; /* reasons, when it was so before the fault; owned */
 	char why[ROOM_ERROR_MAX];
 };
 
@@ -66,6 +70,38 @@ static const char *run_node(const struct run *run, int node)
 	return node >= 0 ? run->room.cfg->nodes[node].name : "nobody";
 }
 
+/* What each node's carpd has refused to hear: the usual reason why nodes do not find each other. */
+static void run_note_drops(struct run *run, unsigned int node)
+{
+	json_t *request = json_pack("{s:s}", "op", "metrics");
+	json_t *metrics = NULL;
+	const char *reason;
+	json_t *count;
+
+	(void)cluster_ask(
+		&run->room.cluster, node, CLUSTER_DAEMON_CARPD, request, CLUSTER_CALL_MS, &metrics);
+	json_decref(request);
+	json_object_foreach (
+		json_object_get(metrics, "carpool_adverts_dropped_total"), reason, count)
+		if (json_integer_value(count) > RUN_DROPS_TOLD)
+			(void)json_array_append_new(
+				run->broken, json_sprintf("%s dropped %lld adverts: %s",
+						     run_node(run, (int)node),
+						     (long long)json_integer_value(count), reason));
+	json_decref(metrics);
+}
+
+/* A cluster that does not come to rest protects nobody: that is a finding, and no accident of the
+ * drill. */
+static void run_note_broken(struct run *run)
+{
+	run->broken = json_pack("[o]",
+		json_sprintf("this cluster did not come to rest: %s", run->room.cluster.error));
+	for (unsigned int n = 0; n < run->room.lab.node_count; n++)
+		if (run->room.cluster.pids[n][CLUSTER_DAEMON_CARPD] > 0)
+			run_note_drops(run, n);
+}
+
 /* The rooms, the daemons, a master and ready standbys. */
 static int run_begin(struct run *run)
 {
@@ -74,15 +110,19 @@ static int run_begin(struct run *run)
 
 	if (r < 0)
 		return run_fail(run, r, run->room.error);
+	run->measure.group = pair->group->name;
+	run->room.cluster.rival = run->options->rival;
+	run->room.cluster.realtime = thread_realtime_permitted();
 	run_progress(run, "lab: %u firewalls, client on %s, server on %s", run->room.lab.node_count,
 		run->room.plan.segments[pair->client].name,
 		run->room.plan.segments[pair->server].name);
 	r = cluster_start_all(&run->room.cluster);
 	if (r == 0)
-		r = cluster_wait_steady(&run->room.cluster, ROOM_STEADY_MS);
+		r = cluster_wait_steady(&run->room.cluster, run->options->steady_ms);
+	if (r == -ETIMEDOUT || r == -ECHILD)
+		run_note_broken(run);
 	if (r < 0)
 		return run_fail(run, r, run->room.cluster.error);
-	run->measure.group = pair->group->name;
 	run->measure.old_master =
 		cluster_master(&run->room.cluster, pair->group->name, CLUSTER_NOBODY);
 	if (run->measure.old_master < 0)
@@ -119,6 +159,21 @@ static int run_check_master(struct run *run)
 	return -EAGAIN;
 }
 
+/* A rival's standby holds the flows in its own memory, and says how many. */
+static int run_wait_rival(struct run *run, unsigned int node, int timeout_ms)
+{
+	int64_t deadline = tick_now() + timeout_ms * TICK_NS_PER_MS;
+
+	while (cluster_synced(&run->room.cluster, node) < (long)run->options->flow_count) {
+		if (sandbox_stopped())
+			return run_fail(run, -EINTR, "stopped");
+		if (tick_now() >= deadline)
+			return run_fail(run, -ETIMEDOUT, "the flows do not come to conntrackd");
+		tick_sleep_until(tick_now() + RUN_STOP_POLL_MS * TICK_NS_PER_MS);
+	}
+	return 0;
+}
+
 static int run_fill(struct run *run)
 {
 	unsigned int all = (1u << run->room.lab.node_count) - 1;
@@ -138,7 +193,9 @@ static int run_fill(struct run *run)
 		return run_fail(run, r, run->probes.why);
 	run_progress(run, "%u established flows in the table of %s (%.1f s)", count,
 		run_node(run, (int)master), tick_ms(tick_now() - from) / 1000.0);
-	r = probes_wait_copied(&run->probes, all & ~(1u << master), timeout_ms);
+	r = run->options->rival
+		    ? run_wait_rival(run, 1 - master, timeout_ms)
+		    : probes_wait_copied(&run->probes, all & ~(1u << master), timeout_ms);
 	if (r == -ETIMEDOUT && run_check_master(run) < 0)
 		return r;
 	if (r < 0)
@@ -381,6 +438,29 @@ static void run_find_new_master(struct run *run)
 	} while (tick_now() < deadline);
 }
 
+/* A rival commits its states to the kernel after its promotion: the judgement waits until that is
+ * over. */
+static void run_wait_commit(struct run *run)
+{
+	int64_t deadline = tick_now() + RUN_COMMIT_MS * TICK_NS_PER_MS;
+	int64_t quiet_since = tick_now();
+	int64_t last = -1;
+
+	run_find_new_master(run);
+	while (run->measure.new_master >= 0 && tick_now() < deadline && !sandbox_stopped() &&
+		tick_now() - quiet_since < RUN_QUIET_MS * TICK_NS_PER_MS) {
+		int64_t count =
+			flows_table_count(run->room.lab.nodes[run->measure.new_master].netns_fd);
+
+		if (count >= (int64_t)run->probes.flows.count)
+			return;
+		if (count > last)
+			quiet_since = tick_now();
+		last = count;
+		tick_sleep_until(tick_now() + RUN_STOP_POLL_MS * TICK_NS_PER_MS);
+	}
+}
+
 static void run_count_flows(struct run *run)
 {
 	const struct flows_set *set = &run->probes.flows;
@@ -440,6 +520,8 @@ static void run_collect(struct run *run)
 /* From the fault to the document. */
 static json_t *run_judge(struct run *run, bool realtime)
 {
+	if (run->options->rival)
+		run_wait_commit(run);
 	run_progress(run, "judging the TCP connections");
 	probes_judge_tcp(&run->probes, RUN_WATCH_MS);
 	run_find_new_master(run);
@@ -469,9 +551,13 @@ static void run_keep(const struct run *run)
  * machine had stood still, which is tried again and not believed. */
 static json_t *run_error(struct run *run, int error, bool probing)
 {
-	json_t *document = verdict_error(run->options->scenario->name,
-		run->why[0] ? run->why : strerror(-error), run->options->room.report_dir);
+	const char *name = run->options->scenario->name;
+	const char *report = run->options->room.report_dir;
+	json_t *document;
 
+	if (run->broken)
+		return verdict_broken(name, json_incref(run->broken), report);
+	document = verdict_error(name, run->why[0] ? run->why : strerror(-error), report);
 	if (!probing)
 		return document;
 	probes_end(&run->probes);
@@ -517,6 +603,7 @@ int run_inside(void *context)
 	probes_free(&run.probes);
 	measure_fini(&run.measure);
 	room_close(&run.room);
+	json_decref(run.broken);
 	json_decref(document);
 	return 0;
 }

@@ -17,8 +17,10 @@ struct run_options {
 	struct room_options room;
 	uint32_t rate_hz;
 	uint32_t flow_count; /* fillers */
+	int steady_ms;	     /* until the cluster has to be at rest, before the fault */
 	int observe_ms;	     /* from the last step to the judgement of TCP; 0: the scenario's own */
 	uint64_t seed;	     /* of everything that is left to chance: the fault's phase */
+	bool rival;	     /* keepalived and conntrackd instead of carpool (rival.h) */
 	bool keep;	     /* leave everything standing until a signal comes */
 	bool quiet;	     /* no progress */
 };

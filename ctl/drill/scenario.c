@@ -374,6 +374,21 @@ const char *scenario_unfit(const struct scenario *scenario, const struct config 
 	return NULL;
 }
 
+bool scenario_is_comparable(const struct scenario *scenario)
+{
+	for (unsigned int i = 0; i < scenario->step_count; i++)
+		switch (scenario->steps[i].action) {
+		case SCENARIO_ACTION_BREAK_RULES:
+		case SCENARIO_ACTION_CHANGE_RULES:
+		case SCENARIO_ACTION_DRIFT_RULES:
+		case SCENARIO_ACTION_RELOAD:
+			return false;
+		default:
+			break;
+		}
+	return !scenario->alarm;
+}
+
 static const char *const scenario_action_names[] = {
 	[SCENARIO_ACTION_POWER_OFF] = "power-off",
 	[SCENARIO_ACTION_POWER_ON] = "power-on",

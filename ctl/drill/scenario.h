@@ -117,6 +117,9 @@ const struct scenario *scenario_lookup(const char *name);
 /* scenario_unfit: why this config has nothing that the scenario could break, or NULL. */
 const char *scenario_unfit(const struct scenario *scenario, const struct config *cfg);
 
+/* scenario_is_comparable: whether its steps mean something to other programs than carpool's. */
+bool scenario_is_comparable(const struct scenario *scenario);
+
 const char *scenario_action_name(enum scenario_action action);
 
 /* scenario_action_lookup: false when there is no such action. */

@@ -101,11 +101,20 @@ static void spawn_read_output(int fd, char output[static SPAWN_OUTPUT_MAX])
 	output[n > 0 ? n : 0] = '\0';
 }
 
+int spawn_wait(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1;
+}
+
 int spawn_run(const struct spawn_options *options, const char *input,
 	char output[static SPAWN_OUTPUT_MAX])
 {
 	struct spawn_options inner = *options;
-	int status = 0;
 	pid_t pid;
 	int r;
 
@@ -119,13 +128,9 @@ int spawn_run(const struct spawn_options *options, const char *input,
 		return -ENOMEM;
 	}
 	pid = spawn_start(&inner);
-	r = pid < 0 ? pid : 0;
-	while (r == 0 && waitpid(pid, &status, 0) < 0)
-		r = errno == EINTR ? 0 : -errno;
-	if (r == 0) {
+	r = pid < 0 ? pid : spawn_wait(pid);
+	if (r >= 0)
 		spawn_read_output(inner.output_fd, output);
-		r = WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1;
-	}
 	(void)close(inner.input_fd);
 	(void)close(inner.output_fd);
 	return r;

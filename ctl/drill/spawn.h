@@ -22,6 +22,9 @@ struct spawn_options {
  * NOTIFY_SOCKET and no JOURNAL_STREAM: a drilled daemon never talks to the host's systemd. */
 pid_t spawn_start(const struct spawn_options *options);
 
+/* spawn_wait: until it has ended. 0 exit status 0; 1 another; negative errno. */
+int spawn_wait(pid_t pid);
+
 /* spawn_run: runs to the end with `input` (may be NULL) on standard input. What it wrote on both
  * outputs, cut at SPAWN_OUTPUT_MAX, is in `output`. 0 exit status 0; 1 another; negative errno. */
 int spawn_run(const struct spawn_options *options, const char *input,

@@ -4,7 +4,9 @@
  * the verdicts put together. What happens in a run is run.c's. */
 #include "ctl/drill/archive.h"
 #include "ctl/drill/cluster.h"
+#include "ctl/drill/compare.h"
 #include "ctl/drill/labserver.h"
+#include "ctl/drill/rival.h"
 #include "ctl/drill/run.h"
 #include "ctl/drill/sandbox.h"
 #include "ctl/drill/scenario.h"
@@ -55,6 +57,8 @@ struct verb_drill {
 	bool keep;
 	bool run_hooks;
 	bool yes;
+	const char *compare;
+	char rival[RIVAL_NAME_MAX];
 	bool no_start;
 	long repeat;
 	long flows;
@@ -62,6 +66,8 @@ struct verb_drill {
 	long link_mbit;
 	long seed;
 	int64_t observe_ms;
+	int64_t steady_ms;
+	const char *steady_text;
 	struct args args;
 	struct scenario_file *own;	  /* the scenario file, or NULL */
 	struct scenario_file *objectives; /* --objectives, or NULL */
@@ -118,6 +124,9 @@ static const char *verb_drill_bad_number(struct verb_drill *drill)
 		return "--link wants 0 (as fast as it goes) to 100000 (Mbit/s)";
 	if (drill->observe_text && !args_duration_ms(drill->observe_text, &drill->observe_ms))
 		return "--observe wants a duration such as 15s";
+	drill->steady_ms = ROOM_STEADY_MS;
+	if (drill->steady_text && !args_duration_ms(drill->steady_text, &drill->steady_ms))
+		return "--wait wants a duration such as 30s";
 	return NULL;
 }
 
@@ -219,16 +228,26 @@ static json_t *verb_drill_load_result(
 	return verdict_error(scenario->name, why, report_dir);
 }
 
-static json_t *verb_drill_run_once(
-	const struct verb_drill *drill, const struct scenario *scenario, long round, bool again)
+/* Bits. */
+enum verb_drill_kind {
+	VERB_DRILL_KIND_OWN = 0,
+	VERB_DRILL_KIND_AGAIN = 1 << 0, /* the first one was spoiled */
+	VERB_DRILL_KIND_RIVAL = 1 << 1, /* of --compare */
+};
+
+static json_t *verb_drill_run_once(const struct verb_drill *drill, const struct scenario *scenario,
+	long round, unsigned int kind)
 {
+	static const char *const endings[] = {"", "-again", "-keepalived", "-keepalived-again"};
 	const struct scenario_file *demands = drill->objectives ? drill->objectives : drill->own;
 	struct run_options options = {.scenario = scenario,
 		.objectives = demands ? &demands->objectives : NULL,
 		.rate_hz = (uint32_t)drill->rate,
 		.flow_count = (uint32_t)drill->flows,
+		.steady_ms = (int)drill->steady_ms,
 		.observe_ms = (int)drill->observe_ms,
 		.seed = (uint64_t)drill->seed + (uint64_t)round - 1,
+		.rival = (kind & VERB_DRILL_KIND_RIVAL) != 0,
 		.keep = drill->keep};
 	char report_dir[PATH_MAX];
 	int64_t started_us;
@@ -236,22 +255,24 @@ static json_t *verb_drill_run_once(
 	int status;
 
 	(void)snprintf(report_dir, sizeof(report_dir), "%.*s/%s-%ld%s", PATH_MAX - 96,
-		drill->report_dir, scenario->name, round, again ? "-again" : "");
+		drill->report_dir, scenario->name, round, endings[kind]);
 	status = verb_drill_mkdirs(report_dir);
 	if (status < 0)
 		return verdict_error(scenario->name, strerror(-status), report_dir);
 	options.room = verb_drill_room(drill, report_dir);
 	options.room.labconf.copy_rules = scenario->needs_rules;
 	options.room.labconf.max_flows = scenario->max_flows;
-	(void)fprintf(stderr, "%s, run %ld of %ld\n", scenario->name, round, drill->repeat);
+	(void)fprintf(stderr, "%s, run %ld of %ld%s%s\n", scenario->name, round, drill->repeat,
+		options.rival ? ", with " : "", options.rival ? drill->rival : "");
 	started_us = clock_wall_us();
 	status = sandbox_run(run_inside, &options);
 	run = verb_drill_load_result(scenario, report_dir, status);
 	(void)json_object_set_new(
 		run, "duration_s", json_real((double)(clock_wall_us() - started_us) / 1e6));
-	(void)json_object_set_new(run, "previous",
-		archive_previous(
-			drill->earlier, drill->cfg->cluster, scenario->name, drill->report_dir));
+	if (!options.rival)
+		(void)json_object_set_new(run, "previous",
+			archive_previous(drill->earlier, drill->cfg->cluster, scenario->name,
+				drill->report_dir));
 	return run;
 }
 
@@ -267,20 +288,30 @@ static bool verb_drill_is_spoiled(const json_t *run)
 	       json_number_value(json_object_get(probes, "worst_late_ms")) > VERB_DRILL_PAUSE_MS;
 }
 
+static json_t *verb_drill_run_settled(const struct verb_drill *drill,
+	const struct scenario *scenario, long round, unsigned int kind)
+{
+	json_t *run = verb_drill_run_once(drill, scenario, round, kind);
+
+	if (!verb_drill_is_spoiled(run) || sandbox_stopped())
+		return run;
+	(void)fprintf(stderr, "%s: failed, and this machine paused meanwhile: once more\n",
+		scenario->name);
+	json_decref(run);
+	return verb_drill_run_once(drill, scenario, round, kind | VERB_DRILL_KIND_AGAIN);
+}
+
 static void verb_drill_run_rounds(
 	const struct verb_drill *drill, const struct scenario *scenario, json_t *runs)
 {
 	for (long round = 1; round <= drill->repeat && !sandbox_stopped(); round++) {
-		json_t *run = verb_drill_run_once(drill, scenario, round, false);
+		json_t *run = verb_drill_run_settled(drill, scenario, round, VERB_DRILL_KIND_OWN);
 
-		if (verb_drill_is_spoiled(run) && !sandbox_stopped()) {
-			(void)fprintf(stderr,
-				"%s: failed, and this machine paused meanwhile: once more\n",
-				scenario->name);
-			json_decref(run);
-			run = verb_drill_run_once(drill, scenario, round, true);
-		}
-
+		if (drill->compare && scenario_is_comparable(scenario) && !sandbox_stopped())
+			compare_attach(run,
+				verb_drill_run_settled(
+					drill, scenario, round, VERB_DRILL_KIND_RIVAL),
+				drill->rival);
 		if (!drill->args.json)
 			verdict_print(stdout, run);
 		(void)fflush(stdout);
@@ -414,6 +445,22 @@ static int verb_drill_history(const struct verb_drill *drill)
 	return VERB_EXIT_DONE;
 }
 
+/* Said before anything is built: the other programs are not ours to install. */
+static bool verb_drill_compare_fits(struct verb_drill *drill)
+{
+	char error[RIVAL_ERROR_MAX];
+	const char *unfit = rival_unfit(drill->cfg);
+
+	if (strcmp(drill->compare, "keepalived") != 0)
+		unfit = "it knows keepalived";
+	if (!unfit && !rival_find(drill->rival, error))
+		unfit = error;
+	if (!unfit)
+		return true;
+	report_error(drill->args.json, "COMPARE", unfit);
+	return false;
+}
+
 static int verb_drill_run(struct verb_drill *drill, const struct args_spec *spec)
 {
 	const char *word = drill->args.word_count > 1 ? drill->args.words[1] : NULL;
@@ -442,6 +489,8 @@ static int verb_drill_run(struct verb_drill *drill, const struct args_spec *spec
 		report_error(drill->args.json, "CONFIG", "the config has errors");
 		return VERB_EXIT_USAGE;
 	}
+	if (drill->compare && !verb_drill_compare_fits(drill))
+		return VERB_DRILL_COULD_NOT;
 	r = verb_drill_make_report(drill, word);
 	if (r < 0)
 		return args_fail(
@@ -530,12 +579,19 @@ int verb_drill(int argc, char **argv)
 		{"--observe", "TIME",
 			"from the last step to the judgement (default: the scenario's own)", NULL,
 			&drill.observe_text},
+		{"--wait", "TIME",
+			"until the cluster has to be at rest, before the fault (default 30s)", NULL,
+			&drill.steady_text},
 		{"--objectives", "FILE", "what to demand: YAML, objectives: { outage: 50ms, ... }",
 			NULL, &drill.objectives_path},
 		{"--client", "IF", "the interface of the client's side", NULL, &drill.client},
 		{"--server", "IF", "the interface of the server's side", NULL, &drill.server},
 		{"--seed", "N", "repeats what chance decided in the run that names it", NULL,
 			&drill.seed_text},
+		{"--compare", "SYSTEM",
+			"the same with keepalived (and conntrackd), side by side; they must be "
+			"installed",
+			NULL, &drill.compare},
 		{"--keep", NULL, "leave the lab standing after the run", &drill.keep, NULL},
 		{"--run-hooks", NULL, "run the operator's handlers, not stubs", &drill.run_hooks,
 			NULL},

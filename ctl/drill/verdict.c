@@ -133,6 +133,47 @@ static void verdict_judge_master(
 			tick_ms(settled_at - measure->fault_at), scenario->takeover_ms);
 }
 
+static const json_t *verdict_stage(const json_t *stages, const char *name, size_t *ret_index)
+{
+	json_t *stage;
+	size_t i;
+
+	json_array_foreach (stages, i, stage) {
+		const char *its = json_string_value(json_object_get(stage, "stage"));
+
+		*ret_index = i;
+		if (its && strcmp(its, name) == 0)
+			return stage;
+	}
+	return NULL;
+}
+
+/* The promotion as the new master has written it down: every stage done, and in the order without
+ * which connections die (doc/decisions/0002). */
+static void verdict_judge_stages(const struct measure *measure, json_t *reasons)
+{
+	static const char *const order[] = {"state", "rules", "addresses", "announce"};
+	const json_t *stages = json_object_get(measure->transition, "stages");
+	const char *before = NULL;
+	size_t before_index = 0;
+
+	for (unsigned int i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		size_t index;
+		const json_t *stage = verdict_stage(stages, order[i], &index);
+		const char *error = json_string_value(json_object_get(stage, "error"));
+
+		if (!stage)
+			continue;
+		if (json_is_false(json_object_get(stage, "ok")))
+			verdict_add(reasons, "stage %s of the promotion failed: %s", order[i],
+				error ? error : "?");
+		if (before && index < before_index)
+			verdict_add(reasons, "the promotion did %s before %s", order[i], before);
+		before = order[i];
+		before_index = index;
+	}
+}
+
 static void verdict_judge_rest(const struct measure *measure, json_t *reasons)
 {
 	const struct scenario *scenario = measure->scenario;
@@ -205,11 +246,14 @@ static json_t *verdict_tcp(const struct probes *probes)
 {
 	json_t *connections = json_array();
 	unsigned int survived = 0;
+	int64_t pause_ns = 0;
 
 	for (unsigned int i = 0; i < probes->tcp_count; i++) {
 		const struct tcp_result *result = &probes->tcp_results[i];
 
 		survived += result->survived;
+		if (result->longest_pause_ns > pause_ns)
+			pause_ns = result->longest_pause_ns;
 		(void)json_array_append_new(connections,
 			json_pack("{s:s,s:b,s:s*,s:o,s:I,s:I}", "kind", tcp_kind_name(result->kind),
 				"survived", result->survived, "why",
@@ -218,8 +262,9 @@ static json_t *verdict_tcp(const struct probes *probes)
 				(json_int_t)result->up_bytes, "down_bytes",
 				(json_int_t)result->down_bytes));
 	}
-	return json_pack("{s:i,s:i,s:o}", "total", (int)probes->tcp_count, "survived",
-		(int)survived, "connections", connections);
+	return json_pack("{s:i,s:i,s:o,s:o}", "total", (int)probes->tcp_count, "survived",
+		(int)survived, "longest_pause_ms", verdict_ms(pause_ns), "connections",
+		connections);
 }
 
 /* Where the milliseconds went: until the standby began (detect), until its announcement (activate),
@@ -307,6 +352,7 @@ json_t *verdict_judge(const struct measure *measure, const struct probes *probes
 	streams_judge(measure, verdict_outage_bound(measure, cfg, allowed_ms), reasons);
 	verdict_judge_master(measure, cfg, allowed_ms, reasons);
 	verdict_judge_flows(measure, probes, reasons);
+	verdict_judge_stages(measure, reasons);
 	verdict_judge_rest(measure, reasons);
 	if (json_array_size(reasons) > 0)
 		(void)json_object_set_new(run, "verdict", json_string("fail"));
@@ -325,198 +371,13 @@ json_t *verdict_error(const char *scenario, const char *reason, const char *repo
 		"reasons", reason, "report", report);
 }
 
-static double verdict_number(const json_t *run, const char *object, const char *name)
+json_t *verdict_broken(const char *scenario, json_t *reasons, const char *report)
 {
-	const json_t *from = object ? json_object_get(run, object) : run;
-
-	return json_number_value(json_object_get(from, name));
+	return json_pack("{s:s,s:s,s:o,s:s*}", "scenario", scenario, "verdict", "fail", "reasons",
+		reasons, "report", report);
 }
 
-static long long verdict_count(const json_t *run, const char *object, const char *name)
+bool verdict_is_measured(const json_t *run)
 {
-	return (long long)json_integer_value(json_object_get(json_object_get(run, object), name));
-}
-
-static const char *verdict_text(const json_t *run, const char *object, const char *name)
-{
-	const json_t *from = object ? json_object_get(run, object) : run;
-	const char *text = json_string_value(json_object_get(from, name));
-
-	return text ? text : "?";
-}
-
-static void verdict_print_list(FILE *out, const json_t *run, const char *name, const char *label)
-{
-	json_t *item;
-	size_t i;
-
-	json_array_foreach (json_object_get(run, name), i, item)
-		(void)fprintf(out, "  %-12s %s\n", label, json_string_value(item));
-}
-
-static void verdict_print_stages(FILE *out, const json_t *run)
-{
-	json_t *stage;
-	size_t i;
-
-	json_array_foreach (json_object_get(run, "stages"), i, stage)
-		(void)fprintf(out, "%s %s %.2f", i == 0 ? "  stages      " : ",",
-			json_string_value(json_object_get(stage, "stage")),
-			json_number_value(json_object_get(stage, "us")) / 1000.0);
-	if (json_array_size(json_object_get(run, "stages")) > 0)
-		(void)fprintf(out, " ms\n");
-}
-
-static void verdict_print_split(FILE *out, const json_t *run)
-{
-	const char *const names[] = {"detect", "activate", "learn"};
-
-	(void)fprintf(out, "  of these    ");
-	for (unsigned int i = 0; i < 3; i++) {
-		char key[32];
-		const json_t *value;
-
-		(void)snprintf(key, sizeof(key), "%s_ms", names[i]);
-		value = json_object_get(json_object_get(run, "split"), key);
-		if (json_is_number(value))
-			(void)fprintf(out, " %s %.1f ms%s", names[i], json_number_value(value),
-				i < 2 ? "," : "");
-		else
-			(void)fprintf(out, " %s ?%s", names[i], i < 2 ? "," : "");
-	}
-	(void)fprintf(out, "\n");
-}
-
-static void verdict_print_previous(FILE *out, const json_t *run)
-{
-	if (json_is_object(json_object_get(run, "previous")))
-		(void)fprintf(out, "  before       %.1f ms, %s (%.19s)\n",
-			verdict_number(run, "previous", "outage_ms"),
-			verdict_text(run, "previous", "verdict"),
-			verdict_text(run, "previous", "time"));
-}
-
-void verdict_print(FILE *out, const json_t *run)
-{
-	const char *verdict = verdict_text(run, NULL, "verdict");
-	bool planned = verdict_number(run, NULL, "overlap_ms") > 0;
-
-	(void)fprintf(out, "\n%s: %s\n", verdict_text(run, NULL, "scenario"),
-		strcmp(verdict, "pass") == 0   ? "PASS"
-		: strcmp(verdict, "fail") == 0 ? "FAIL"
-					       : "COULD NOT RUN");
-	verdict_print_list(out, run, "reasons", "because");
-	if (strcmp(verdict, "error") != 0) {
-		(void)fprintf(out, "  master       %s -> %s (%s)\n",
-			verdict_text(run, "master", "before"), verdict_text(run, "master", "after"),
-			verdict_text(run, NULL, "reason"));
-		(void)fprintf(out,
-			"  outage       %.1f ms (+-%.1f) by time stamps; %.1f by loss, %.1f by "
-			"time\n",
-			verdict_number(run, NULL, "outage_ms"),
-			verdict_number(run, NULL, "resolution_ms"),
-			verdict_number(run, "methods", "loss_ms"),
-			verdict_number(run, "methods", "time_ms"));
-		verdict_print_split(out, run);
-		verdict_print_stages(out, run);
-		(void)fprintf(out, "  probes       %lld sent, %lld lost\n",
-			verdict_count(run, "probes", "sent"), verdict_count(run, "probes", "lost"));
-		(void)fprintf(out, "  TCP          %lld of %lld connections survived\n",
-			verdict_count(run, "tcp", "survived"), verdict_count(run, "tcp", "total"));
-		(void)fprintf(out, "  flows        %lld of %lld survived\n",
-			verdict_count(run, "flows", "survived"),
-			verdict_count(run, "flows", "before"));
-		(void)fprintf(out, "  two masters  %.1f ms%s",
-			verdict_number(run, NULL, "dual_master_ms"), planned ? "" : "\n");
-		if (planned)
-			(void)fprintf(out, " (overlap of the hand-over: %.1f ms)\n",
-				verdict_number(run, NULL, "overlap_ms"));
-	}
-	streams_print(out, run);
-	verdict_print_previous(out, run);
-	verdict_print_list(out, run, "notes", "note");
-	(void)fprintf(out, "  seed         %lld\n",
-		(long long)json_integer_value(json_object_get(run, "seed")));
-	(void)fprintf(out, "  report       %s\n", verdict_text(run, NULL, "report"));
-}
-
-static int verdict_compare(const void *a, const void *b)
-{
-	double x = *(const double *)a;
-	double y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* The median outage of the runs of one scenario that could be run. */
-static void verdict_print_median(FILE *out, const json_t *runs, const char *scenario)
-{
-	double *values = calloc(json_array_size(runs) + 1, sizeof(*values));
-	size_t count = 0;
-	json_t *run;
-	size_t i;
-
-	if (!values)
-		return;
-	json_array_foreach (runs, i, run)
-		if (strcmp(verdict_text(run, NULL, "scenario"), scenario) == 0 &&
-			json_is_number(json_object_get(run, "outage_ms")))
-			values[count++] = verdict_number(run, NULL, "outage_ms");
-	if (count > 1) {
-		qsort(values, count, sizeof(*values), verdict_compare);
-		(void)fprintf(out, "%-17s median outage of %zu runs: %.1f ms (%.1f to %.1f)\n",
-			scenario, count, (values[(count - 1) / 2] + values[count / 2]) / 2,
-			values[0], values[count - 1]);
-	}
-	free(values);
-}
-
-void verdict_print_table(FILE *out, const json_t *runs)
-{
-	const char *last = "";
-	json_t *run;
-	size_t i;
-
-	(void)fprintf(out, "\n%-17s %-7s %9s %6s %7s %17s %8s\n", "scenario", "verdict", "outage",
-		"lost", "TCP", "flows", "2 masters");
-	json_array_foreach (runs, i, run) {
-		const char *verdict = verdict_text(run, NULL, "verdict");
-
-		if (strcmp(verdict, "error") == 0) {
-			(void)fprintf(
-				out, "%-17s could not run\n", verdict_text(run, NULL, "scenario"));
-			continue;
-		}
-		(void)fprintf(out, "%-17s %-7s %6.1f ms %6lld %3lld/%-3lld %8lld/%-8lld %5.1f ms\n",
-			verdict_text(run, NULL, "scenario"), verdict,
-			verdict_number(run, NULL, "outage_ms"),
-			verdict_count(run, "probes", "lost"), verdict_count(run, "tcp", "survived"),
-			verdict_count(run, "tcp", "total"), verdict_count(run, "flows", "survived"),
-			verdict_count(run, "flows", "before"),
-			verdict_number(run, NULL, "dual_master_ms"));
-	}
-	json_array_foreach (runs, i, run) {
-		const char *scenario = verdict_text(run, NULL, "scenario");
-
-		if (strcmp(last, scenario) != 0)
-			verdict_print_median(out, runs, scenario);
-		last = scenario;
-	}
-}
-
-int verdict_exit(const json_t *runs)
-{
-	int exit_status = json_array_size(runs) > 0 ? 0 : 2;
-	json_t *run;
-	size_t i;
-
-	json_array_foreach (runs, i, run) {
-		const char *verdict = verdict_text(run, NULL, "verdict");
-
-		if (strcmp(verdict, "error") == 0)
-			return 2;
-		if (strcmp(verdict, "fail") == 0)
-			exit_status = 1;
-	}
-	return exit_status;
+	return json_is_number(json_object_get(run, "outage_ms"));
 }

@@ -15,6 +15,14 @@ json_t *verdict_judge(const struct measure *measure, const struct probes *probes
 /* verdict_error: the document of a run that could not be done. */
 json_t *verdict_error(const char *scenario, const char *reason, const char *report);
 
+/* verdict_broken: the document of a run that failed before its fault: this cluster never came to a
+ * state in which it would have protected anything. `reasons` are taken over. */
+json_t *verdict_broken(const char *scenario, json_t *reasons, const char *report);
+
+/* verdict_is_measured: false where there are no figures: an error, or a cluster that was broken
+ * from the beginning. */
+bool verdict_is_measured(const json_t *run);
+
 /* verdict_print: one run for people, at most 80 columns. */
 void verdict_print(FILE *out, const json_t *run);
 
