@@ -7,14 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECKS_SEEN_BITS 22u
+#define CHECKS_SEEN_BITS 14u /* at first */
 
 struct checks {
 	char failure[256];
 	int64_t dual_since[WORLD_NODES_MAX][WORLD_NODES_MAX][WORLD_GROUPS_MAX];
 	int64_t vacant_since[WORLD_NODES_MAX][WORLD_GROUPS_MAX];
+	int64_t looked_at;
+	bool look; /* something has changed since */
 	int64_t dual_bound, vacancy_bound, hold_bound;
-	uint64_t *seen; /* hash set of accepted (receiver, advert) */
+	uint64_t *seen; /* hash set of accepted (receiver, advert); at most half full */
+	uint32_t seen_bits;
 	size_t seen_count;
 };
 
@@ -26,7 +29,8 @@ struct checks *checks_new(const struct world *w)
 	int64_t down = world_master_down(w);
 
 	CHECK(c);
-	c->seen = calloc((size_t)1 << CHECKS_SEEN_BITS, sizeof(*c->seen));
+	c->seen_bits = CHECKS_SEEN_BITS;
+	c->seen = calloc((size_t)1 << c->seen_bits, sizeof(*c->seen));
 	CHECK(c->seen);
 	c->dual_bound = 6 * interval + 8 * delay + 30000;
 	c->vacancy_bound = 3 * down + w->options.stage_us + 50000;
@@ -180,6 +184,14 @@ static void checks_hold(struct world *w, uint8_t node, uint8_t group)
 
 void checks_tick(struct world *w)
 {
+	struct checks *c = w->checks;
+
+	/* Bounds are in tens of milliseconds: one look in a millisecond, and one after each
+	 * transition, is enough, and costs a tenth. */
+	if (!c->look && w->now < c->looked_at + 1000)
+		return;
+	c->look = false;
+	c->looked_at = w->now;
 	for (uint8_t node = 0; node < w->options.nodes; node++)
 		if (w->nodes[node].election.wakes_overdue > 0)
 			checks_fail(w, "%s asks to be woken for what is overdue",
@@ -191,6 +203,29 @@ void checks_tick(struct world *w)
 			for (uint8_t b = 0; b < a; b++)
 				checks_dual(w, a, b, group);
 		}
+}
+
+/* checks_seen_slot: where the key is, or belongs. */
+static size_t checks_seen_slot(const struct checks *c, uint64_t key)
+{
+	size_t slot = key >> (64 - c->seen_bits);
+
+	while (c->seen[slot] && c->seen[slot] != key)
+		slot = (slot + 1) & (((size_t)1 << c->seen_bits) - 1);
+	return slot;
+}
+
+static void checks_seen_grow(struct checks *c)
+{
+	uint64_t *old = c->seen;
+	size_t size = (size_t)1 << c->seen_bits++;
+
+	c->seen = calloc(size * 2, sizeof(*c->seen));
+	CHECK(c->seen);
+	for (size_t i = 0; i < size; i++)
+		if (old[i])
+			c->seen[checks_seen_slot(c, old[i])] = old[i];
+	free(old);
 }
 
 /* (c) */
@@ -207,14 +242,14 @@ void checks_accepted(struct world *w, uint8_t node, const struct advert *packet,
 	if (sent_at < w->nodes[node].boot_at)
 		checks_fail(w, "(c) %s accepted an advert of %.3f s, before its own boot",
 			w->configs[node].own.name, (double)sent_at / 1e6);
-	for (slot = key >> (64 - CHECKS_SEEN_BITS); c->seen[slot];
-		slot = (slot + 1) & (((size_t)1 << CHECKS_SEEN_BITS) - 1))
-		if (c->seen[slot] == key)
-			checks_fail(w, "(c) %s accepted counter %llu of node %u twice",
-				w->configs[node].own.name, (unsigned long long)packet->counter,
-				packet->sender);
-	CHECK(++c->seen_count < (size_t)1 << (CHECKS_SEEN_BITS - 1));
+	slot = checks_seen_slot(c, key);
+	if (c->seen[slot] == key)
+		checks_fail(w, "(c) %s accepted counter %llu of node %u twice",
+			w->configs[node].own.name, (unsigned long long)packet->counter,
+			packet->sender);
 	c->seen[slot] = key;
+	if (++c->seen_count > (size_t)1 << (c->seen_bits - 1))
+		checks_seen_grow(c);
 }
 
 /* checks_dead_after: the soonest that silence may be called death: master-down, or one interval and
@@ -249,6 +284,36 @@ static void checks_dead(struct world *w, uint8_t node, uint8_t group)
 	}
 }
 
+/* (e), from the other end: what the node ought to have heard, accepted or not. */
+static void checks_audible(struct world *w, uint8_t node, uint8_t group)
+{
+	int64_t delay = w->options.delay_us + w->options.jitter_us;
+
+	for (uint8_t m = 0; m < w->options.nodes; m++) {
+		int64_t interval =
+			w->options.advbase_us * (256 + w->configs[m].groups[group].advskew) / 256;
+		int64_t from = checks_clean(w, group, m, node);
+		int64_t back = checks_clean(w, group, node, m);
+
+		if (m == node || !checks_awake(w, m) || !world_master(w, m, group))
+			continue;
+		/* A proof, and the answer to a question, need the way back as well. */
+		from = from > back ? from : back;
+		if (w->nodes[m].disturbed_at > from)
+			from = w->nodes[m].disturbed_at;
+		if (w->nodes[node].disturbed_at > from)
+			from = w->nodes[node].disturbed_at;
+		if (w->nodes[m].groups[group].master_since > from)
+			from = w->nodes[m].groups[group].master_since;
+		if (from != INT64_MAX && w->now - from > 2 * interval + 8 * delay + 30000)
+			checks_fail(w,
+				"(e) %s takes g%u over as MASTER_DEAD, and could hear %s for %.1f "
+				"ms",
+				w->configs[node].own.name, group, w->configs[m].own.name,
+				(double)(w->now - from) / 1e3);
+	}
+}
+
 /* (g) */
 void checks_sent(struct world *w, uint8_t node, const struct advert *advert)
 {
@@ -268,8 +333,14 @@ static void checks_woken(struct world *w, uint8_t node, uint8_t group)
 {
 	const struct world_node *n = &w->nodes[node];
 
+	int64_t least = w->options.advbase_us;
+	int64_t asked = w->options.confirm_questions * w->options.confirm_spacing_us;
+
+	/* Questions asked since it woke are evidence, and they may be quicker than an advert. */
+	if (asked > 0 && asked < least)
+		least = asked;
 	if (n->resumed_at >= 0 && n->slept_us > 2 * world_master_down(w) &&
-		w->now - n->resumed_at < w->options.advbase_us * 15 / 16)
+		w->now - n->resumed_at < least * 15 / 16)
 		checks_fail(w, "(h) %s slept %.1f ms and calls the master of g%u dead",
 			w->configs[node].own.name, (double)n->slept_us / 1e3, group);
 }
@@ -279,6 +350,7 @@ void checks_transition(struct world *w, uint8_t node, const struct election_acti
 {
 	struct world_group *g = &w->nodes[node].groups[action->group];
 
+	w->checks->look = true;
 	if (action->new_state == GROUP_STATE_PROMOTING) {
 		if (action->term.number <= g->term_promised)
 			checks_fail(w, "(d) %s promotes g%u with term %llu, had %llu",
@@ -287,9 +359,12 @@ void checks_transition(struct world *w, uint8_t node, const struct election_acti
 				(unsigned long long)g->term_promised);
 		if (action->reason == REASON_MASTER_DEAD) {
 			checks_dead(w, node, action->group);
+			checks_audible(w, node, action->group);
 			checks_woken(w, node, action->group);
 		}
 	}
+	if (action->new_state == GROUP_STATE_MASTER)
+		g->master_since = w->now;
 	if (action->new_state == GROUP_STATE_DEMOTING)
 		g->was_master = action->old_state == GROUP_STATE_MASTER;
 	if (action->term.number > g->term_promised)

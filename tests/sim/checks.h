@@ -13,12 +13,14 @@
  *      than the receiver's life.
  *  (d) a promotion's term is above every term that the node has seen in this life.
  *  (e) no MASTER_DEAD takeover within master-down of an accepted advert of a living master; with
- *      rapid confirmation, within one interval and all questions of it.
+ *      rapid confirmation, within one interval and all questions of it. And none while a path from
+ *      a living master, and one back, have been clean for as long as an advert and a proof need.
+ *  (f) when a hand-over's old master withdraws, its target holds the addresses (or a third master
+ *      does, to which the target lost).
  *  (g) a master that slept longer than dead_factor of its intervals while a peer lived says nothing
- * as master of that term when it wakes. (h) a node that was frozen for longer than two master-downs
- * calls nobody dead within one of its own advbase after waking. (f) when a hand-over's old
- * master withdraws, its target holds the addresses (or a third
- *      master does, to which the target lost). */
+ *      as master of that term when it wakes.
+ *  (h) a node that was frozen for longer than two master-downs calls nobody dead within one of its
+ *      own advbase after waking; or, with rapid confirmation, before all questions were asked. */
 #ifndef TESTS_SIM_CHECKS_H
 #define TESTS_SIM_CHECKS_H
 

@@ -96,6 +96,7 @@ struct world_group {
 	int64_t lost_at;   /* last time a fault took the group away from here */
 	uint8_t fail_next; /* promotions that will fail */
 	uint64_t term_promised;
+	int64_t master_since;
 	bool was_master;     /* before the demotion under way */
 	uint64_t slept_term; /* must not be claimed any more; 0 = none */
 };
