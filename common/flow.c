@@ -462,7 +462,7 @@ void flow_stamp_decode(struct rbuf *r, struct flow_stamp *ret_stamp)
 	ret_stamp->sequence = varint_read(r, UINT64_MAX);
 }
 
-void flow_encode(struct wbuf *w, const struct flow *flow)
+void flow_parts_encode(struct wbuf *w, const struct flow *flow)
 {
 	uint8_t differs = flow_reply_differs(flow);
 
@@ -477,11 +477,16 @@ void flow_encode(struct wbuf *w, const struct flow *flow)
 	flow_encode_extra(w, flow);
 	if (flow->has & FLOW_HAS_ID)
 		wbuf_be32(w, flow->id);
+}
+
+void flow_encode(struct wbuf *w, const struct flow *flow)
+{
+	flow_parts_encode(w, flow);
 	wbuf_be32(w, flow->group_tag);
 	flow_stamp_encode(w, &flow->stamp);
 }
 
-enum flow_error flow_decode(struct rbuf *r, struct flow *ret_flow)
+enum flow_error flow_parts_decode(struct rbuf *r, struct flow *ret_flow)
 {
 	struct flow *flow = ret_flow;
 	enum flow_error error;
@@ -507,9 +512,63 @@ enum flow_error flow_decode(struct rbuf *r, struct flow *ret_flow)
 		return r->failed ? FLOW_SHORT : error;
 	if (flow->has & FLOW_HAS_ID)
 		flow->id = rbuf_be32(r);
-	flow->group_tag = rbuf_be32(r);
-	flow_stamp_decode(r, &flow->stamp);
 	return r->failed ? FLOW_SHORT : FLOW_OK;
+}
+
+enum flow_error flow_decode(struct rbuf *r, struct flow *ret_flow)
+{
+	enum flow_error error = flow_parts_decode(r, ret_flow);
+
+	if (error)
+		return error;
+	ret_flow->group_tag = rbuf_be32(r);
+	flow_stamp_decode(r, &ret_flow->stamp);
+	return r->failed ? FLOW_SHORT : FLOW_OK;
+}
+
+/* ---- a change ---- */
+
+#define CHANGE_PARTS                                                                               \
+	(FLOW_HAS_STATUS | FLOW_HAS_TIMEOUT | FLOW_HAS_TCP | FLOW_HAS_TCP_WINDOW | FLOW_HAS_MARK)
+
+bool flow_change_fits(const struct flow *flow)
+{
+	return !(flow->has & ~(uint32_t)(CHANGE_PARTS | FLOW_HAS_ID));
+}
+
+void flow_change_encode(struct wbuf *w, const struct flow *flow)
+{
+	CHECK(flow_change_fits(flow));
+	/* The bits of `has`, in one byte. */
+	wbuf_u8(w, flow->has & CHANGE_PARTS);
+	if (flow->has & FLOW_HAS_STATUS)
+		varint_write(w, flow->status);
+	if (flow->has & FLOW_HAS_TIMEOUT)
+		varint_write(w, flow->timeout_s);
+	flow_encode_tcp(w, flow);
+	if (flow->has & FLOW_HAS_MARK)
+		wbuf_be32(w, flow->mark);
+}
+
+enum flow_error flow_change_decode(struct rbuf *r, struct flow *ret_flow)
+{
+	struct flow *flow = ret_flow;
+	enum flow_error error;
+
+	memset(flow, 0, sizeof(*flow));
+	flow->has = rbuf_u8(r);
+	if (flow->has & ~(uint32_t)CHANGE_PARTS)
+		return FLOW_BAD_SHAPE;
+	if (flow->has & FLOW_HAS_STATUS)
+		flow->status = (uint32_t)varint_read(r, UINT32_MAX);
+	if (flow->has & FLOW_HAS_TIMEOUT)
+		flow->timeout_s = (uint32_t)varint_read(r, UINT32_MAX);
+	flow->orig.proto = PROTO_TCP; /* not known here */
+	error = flow_decode_tcp(r, flow);
+	flow->orig.proto = 0;
+	if (!error && flow->has & FLOW_HAS_MARK)
+		flow->mark = rbuf_be32(r);
+	return r->failed ? FLOW_SHORT : error;
 }
 
 void flow_key_encode(struct wbuf *w, const struct flow *flow)

@@ -12,7 +12,8 @@
  * Wire form (all numbers big-endian or varint; see doc/protocol-sync.md):
  *   be16 has | u8 shape | u8 proto | [zone varint] | orig src, dst, port, port | [reply: only what
  *   differs from the inverted original] | [status, timeout, tcp, ...] | group be32 | stamp
- * An IPv4 TCP flow with source NAT, window scales and a stamp takes 46-50 bytes. */
+ * An IPv4 TCP flow with source NAT, window scales and a stamp takes 46-50 bytes; without group and
+ * stamp (flow_parts_encode) 33. */
 #ifndef COMMON_FLOW_H
 #define COMMON_FLOW_H
 
@@ -146,6 +147,20 @@ void flow_encode(struct wbuf *w, const struct flow *flow);
 
 /* flow_decode: one flow at the reader; *ret_flow is defined only on FLOW_OK. */
 enum flow_error flow_decode(struct rbuf *r, struct flow *ret_flow)
+	__attribute__((warn_unused_result));
+
+/* flow_parts_encode, flow_parts_decode: the same without group and stamp: who hears many flows of
+ * one origin is told it once. */
+void flow_parts_encode(struct wbuf *w, const struct flow *flow);
+enum flow_error flow_parts_decode(struct rbuf *r, struct flow *ret_flow)
+	__attribute__((warn_unused_result));
+
+/* flow_change_fits: whether a flow has nothing but what changes all the time (its kernel id, which
+ * does not, is left out); then flow_change_encode says so, without a key. The decoded flow may have
+ * TCP parts whatever it is: who knows its protocol looks. */
+bool flow_change_fits(const struct flow *flow);
+void flow_change_encode(struct wbuf *w, const struct flow *flow);
+enum flow_error flow_change_decode(struct rbuf *r, struct flow *ret_flow)
 	__attribute__((warn_unused_result));
 
 /* flow_key_encode, flow_key_decode: zone and original tuple alone (deletes). */

@@ -38,6 +38,10 @@ static const char *const syncmsg_type_names[] = {
 	[SYNCMSG_DIGEST_END] = "DIGEST_END",
 	[SYNCMSG_FETCH] = "FETCH",
 	[SYNCMSG_FETCH_END] = "FETCH_END",
+	[SYNCMSG_ORIGIN] = "ORIGIN",
+	[SYNCMSG_NAMED] = "NAMED",
+	[SYNCMSG_CHANGE] = "CHANGE",
+	[SYNCMSG_GONE] = "GONE",
 };
 _Static_assert(ARRAY_LEN(syncmsg_type_names) == SYNCMSG_TYPE_COUNT, "a name for every type");
 
@@ -59,10 +63,15 @@ const char *syncmsg_role_name(enum syncmsg_role role)
 	return (unsigned int)role < SYNCMSG_ROLE_COUNT ? syncmsg_role_names[role] : "?";
 }
 
+static bool syncmsg_is_named(enum syncmsg_type type)
+{
+	return type == SYNCMSG_NAMED || type == SYNCMSG_CHANGE || type == SYNCMSG_GONE;
+}
+
 bool syncmsg_is_record(enum syncmsg_type type)
 {
 	return type == SYNCMSG_UPSERT || type == SYNCMSG_DELETE || type == SYNCMSG_END ||
-	       type == SYNCMSG_TAIL_END;
+	       type == SYNCMSG_TAIL_END || syncmsg_is_named(type);
 }
 
 static void syncmsg_encode_hello(struct wbuf *w, const struct syncmsg_hello *hello)
@@ -77,6 +86,7 @@ static void syncmsg_encode_hello(struct wbuf *w, const struct syncmsg_hello *hel
 	wbuf_be32(w, hello->flows_max);
 	wbuf_be32(w, hello->buckets);
 	wbuf_be32(w, hello->digest_id);
+	wbuf_be32(w, hello->names_max);
 	wbuf_u8(w, length);
 	wbuf_bytes(w, hello->cluster, length);
 }
@@ -87,9 +97,24 @@ static void syncmsg_encode_record(struct wbuf *w, enum syncmsg_type type, const 
 		flow_encode(w, flow);
 		return;
 	}
-	flow_key_encode(w, flow);
+	if (type == SYNCMSG_DELETE)
+		flow_key_encode(w, flow);
 	wbuf_be32(w, flow->group_tag);
 	flow_stamp_encode(w, &flow->stamp);
+}
+
+static void syncmsg_encode_by_name(struct wbuf *w, enum syncmsg_type type, uint32_t name,
+	int64_t moved, const struct flow *flow)
+{
+	/* Small differences of either sign become small numbers. */
+	uint64_t zigzag = (uint64_t)moved << 1 ^ (moved < 0 ? UINT64_MAX : 0);
+
+	varint_write(w, name);
+	varint_write(w, zigzag);
+	if (type == SYNCMSG_NAMED)
+		flow_parts_encode(w, flow);
+	else if (type == SYNCMSG_CHANGE)
+		flow_change_encode(w, flow);
 }
 
 /* syncmsg_asks: no transfer has a number yet. */
@@ -138,7 +163,13 @@ static void syncmsg_encode_body(struct wbuf *w, const struct syncmsg *msg)
 		break;
 	case SYNCMSG_UPSERT:
 	case SYNCMSG_DELETE:
+	case SYNCMSG_ORIGIN:
 		syncmsg_encode_record(w, msg->type, &msg->flow);
+		break;
+	case SYNCMSG_NAMED:
+	case SYNCMSG_CHANGE:
+	case SYNCMSG_GONE:
+		syncmsg_encode_by_name(w, msg->type, msg->name, msg->moved, &msg->flow);
 		break;
 	case SYNCMSG_DIGEST:
 	case SYNCMSG_FETCH:
@@ -154,21 +185,21 @@ static void syncmsg_encode_body(struct wbuf *w, const struct syncmsg *msg)
 	}
 }
 
-/* syncmsg_encode_frame: a one-byte length is reserved, since nearly every body is below 128 bytes;
- * a longer one moves its body by one. */
-static void syncmsg_encode_frame(
-	struct wbuf *w, const struct syncmsg *msg, enum syncmsg_type type, const struct flow *flow)
+/* syncmsg_frame_begin, syncmsg_frame_end: a one-byte length is reserved, since nearly every body is
+ * below 128 bytes; a longer one moves its body by one. */
+static uint8_t *syncmsg_frame_begin(struct wbuf *w)
 {
-	uint8_t *head = wbuf_take(w, 2);
-	uint8_t *body = w->pos;
+	return wbuf_take(w, 2);
+}
+
+static void syncmsg_frame_end(struct wbuf *w, uint8_t *head, enum syncmsg_type type)
+{
+	uint8_t *body;
 	size_t length;
 
-	if (flow)
-		syncmsg_encode_record(w, type, flow);
-	else
-		syncmsg_encode_body(w, msg);
 	if (w->failed || !head)
 		return;
+	body = head + 2;
 	length = (size_t)(w->pos - body);
 	CHECK(length <= SYNCMSG_BODY_MAX);
 	head[0] = (uint8_t)type;
@@ -185,13 +216,29 @@ static void syncmsg_encode_frame(
 
 void syncmsg_encode(struct wbuf *w, const struct syncmsg *msg)
 {
-	syncmsg_encode_frame(w, msg, msg->type, NULL);
+	uint8_t *head = syncmsg_frame_begin(w);
+
+	syncmsg_encode_body(w, msg);
+	syncmsg_frame_end(w, head, msg->type);
 }
 
 void syncmsg_encode_flow(struct wbuf *w, enum syncmsg_type type, const struct flow *flow)
 {
-	CHECK(type == SYNCMSG_UPSERT || type == SYNCMSG_DELETE);
-	syncmsg_encode_frame(w, NULL, type, flow);
+	uint8_t *head = syncmsg_frame_begin(w);
+
+	CHECK(type == SYNCMSG_UPSERT || type == SYNCMSG_DELETE || type == SYNCMSG_ORIGIN);
+	syncmsg_encode_record(w, type, flow);
+	syncmsg_frame_end(w, head, type);
+}
+
+void syncmsg_encode_named(struct wbuf *w, enum syncmsg_type type, uint32_t name, int64_t moved,
+	const struct flow *flow)
+{
+	uint8_t *head = syncmsg_frame_begin(w);
+
+	CHECK(syncmsg_is_named(type));
+	syncmsg_encode_by_name(w, type, name, moved, flow);
+	syncmsg_frame_end(w, head, type);
 }
 
 /* ---- decoding ---- */
@@ -209,6 +256,7 @@ static enum syncmsg_error syncmsg_decode_hello(struct rbuf *r, struct syncmsg_he
 	hello->flows_max = rbuf_be32(r);
 	hello->buckets = rbuf_be32(r);
 	hello->digest_id = rbuf_be32(r);
+	hello->names_max = rbuf_be32(r);
 	length = rbuf_u8(r);
 	if (r->failed)
 		return SYNCMSG_BAD_LENGTH;
@@ -236,6 +284,31 @@ static enum syncmsg_error syncmsg_decode_delete(struct rbuf *r, struct flow *flo
 	flow->group_tag = rbuf_be32(r);
 	flow_stamp_decode(r, &flow->stamp);
 	return SYNCMSG_OK;
+}
+
+static enum syncmsg_error syncmsg_decode_origin(struct rbuf *r, struct flow *flow)
+{
+	memset(flow, 0, sizeof(*flow));
+	flow->group_tag = rbuf_be32(r);
+	flow_stamp_decode(r, &flow->stamp);
+	return SYNCMSG_OK;
+}
+
+static enum syncmsg_error syncmsg_decode_named(struct rbuf *r, struct syncmsg *msg)
+{
+	enum flow_error error = FLOW_OK;
+	uint64_t zigzag;
+
+	msg->name = (uint32_t)varint_read(r, UINT32_MAX);
+	zigzag = varint_read(r, UINT64_MAX);
+	msg->moved = (int64_t)(zigzag >> 1 ^ (zigzag & 1 ? UINT64_MAX : 0));
+	if (msg->type == SYNCMSG_NAMED)
+		error = flow_parts_decode(r, &msg->flow);
+	else if (msg->type == SYNCMSG_CHANGE)
+		error = flow_change_decode(r, &msg->flow);
+	else
+		memset(&msg->flow, 0, sizeof(msg->flow));
+	return error == FLOW_OK ? SYNCMSG_OK : SYNCMSG_BAD_FLOW;
 }
 
 static enum syncmsg_error syncmsg_decode_digest(struct rbuf *r, struct syncmsg *msg)
@@ -279,6 +352,12 @@ static enum syncmsg_error syncmsg_decode_body(struct rbuf *r, struct syncmsg *ms
 		return flow_decode(r, &msg->flow) == FLOW_OK ? SYNCMSG_OK : SYNCMSG_BAD_FLOW;
 	case SYNCMSG_DELETE:
 		return syncmsg_decode_delete(r, &msg->flow);
+	case SYNCMSG_ORIGIN:
+		return syncmsg_decode_origin(r, &msg->flow);
+	case SYNCMSG_NAMED:
+	case SYNCMSG_CHANGE:
+	case SYNCMSG_GONE:
+		return syncmsg_decode_named(r, msg);
 	case SYNCMSG_DIGEST:
 	case SYNCMSG_FETCH:
 		return syncmsg_decode_digest(r, msg);

@@ -20,7 +20,11 @@
  *   DIGEST    chunk of buckets, their digests; a chunk of nothing but zeros is left out
  *   DIGEST_END    group, transfer
  *   FETCH     chunk, its buckets that differ (a bit each)
- *   FETCH_END group, transfer: BEGIN, the flows of these buckets, END are wanted */
+ *   FETCH_END group, transfer: BEGIN, the flows of these buckets, END are wanted
+ *   ORIGIN    group, stamp: those of the next record by name; of its sequence the difference
+ * follows NAMED     name, difference, parts: an UPSERT that gives the flow a short name CHANGE
+ * name, difference, what changes all the time: an UPSERT without its key GONE      name,
+ * difference: a DELETE without its key */
 #ifndef COMMON_SYNCMSG_H
 #define COMMON_SYNCMSG_H
 
@@ -28,7 +32,7 @@
 #include "common/rbuf.h"
 #include "common/wbuf.h"
 
-#define SYNCMSG_VERSION	    2u
+#define SYNCMSG_VERSION	    3u
 #define SYNCMSG_BODY_MAX    (FLOW_BYTES_MAX)
 #define SYNCMSG_BYTES_MAX   (1u + 2u + SYNCMSG_BODY_MAX)
 #define SYNCMSG_CLUSTER_MAX 33u /* with the NUL */
@@ -53,6 +57,10 @@ enum syncmsg_type {
 	SYNCMSG_DIGEST_END,
 	SYNCMSG_FETCH,
 	SYNCMSG_FETCH_END,
+	SYNCMSG_ORIGIN,
+	SYNCMSG_NAMED,
+	SYNCMSG_CHANGE,
+	SYNCMSG_GONE,
 	SYNCMSG_TYPE_COUNT,
 };
 
@@ -86,6 +94,7 @@ struct syncmsg_hello {
 	uint32_t flows_max; /* nf_conntrack_max, 0 unknown: for warnings alone */
 	uint32_t buckets;   /* nf_conntrack_buckets */
 	uint32_t digest_id; /* of the key that its digests are made with */
+	uint32_t names_max; /* names below this are remembered */
 	char cluster[SYNCMSG_CLUSTER_MAX];
 };
 
@@ -110,7 +119,13 @@ struct syncmsg {
 			uint64_t sums[SYNCMSG_DIGEST_CHUNK]; /* DIGEST */
 		} digest;
 		uint64_t position; /* ACK */
-		struct flow flow;  /* UPSERT; DELETE: key, group_tag and stamp alone */
+		struct {
+			/* UPSERT; DELETE: key, group_tag and stamp alone; ORIGIN: the latter two;
+			 * NAMED: without them; CHANGE: see flow_change_decode(). */
+			struct flow flow;
+			uint32_t name; /* NAMED, CHANGE, GONE */
+			int64_t moved; /* their stamp's sequence, from that of the record before */
+		};
 	};
 };
 
@@ -126,8 +141,13 @@ bool syncmsg_is_record(enum syncmsg_type type);
 /* syncmsg_encode: appends one whole message; with too little room w->failed is set. */
 void syncmsg_encode(struct wbuf *w, const struct syncmsg *msg);
 
-/* syncmsg_encode_flow: UPSERT or DELETE straight from a flow, without copying it into a union. */
+/* syncmsg_encode_flow: UPSERT, DELETE or ORIGIN straight from a flow, without copying it into a
+ * union. */
 void syncmsg_encode_flow(struct wbuf *w, enum syncmsg_type type, const struct flow *flow);
+
+/* syncmsg_encode_named: NAMED, CHANGE or GONE. */
+void syncmsg_encode_named(struct wbuf *w, enum syncmsg_type type, uint32_t name, int64_t moved,
+	const struct flow *flow);
 
 /* syncmsg_decode: the next message of a stream. SYNCMSG_OK moves the reader past it; on any other
  * result the reader stays and *ret_msg is undefined. */

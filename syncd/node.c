@@ -682,7 +682,8 @@ static int node_open_engine(struct node *node, const char *runtime_dir)
 		.life = config.life,
 		.flows_max = node->kernel_max,
 		.buckets = node->kernel_buckets,
-		.digest_id = node->ring->keys[0].id};
+		.digest_id = node->ring->keys[0].id,
+		.names_max = config.capacity};
 
 	for (uint8_t group = 0; group < config.group_count; group++)
 		config.group_tags[group] = node->cfg->groups[group].group_tag;

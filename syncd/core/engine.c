@@ -46,7 +46,7 @@ size_t engine_bytes(uint32_t capacity, uint8_t peer_count)
 	size_t consumer = engine_dirty_bytes(capacity) + 2 * bits_bytes(capacity);
 
 	return table_bytes(capacity) + (peer_count + 1u) * consumer +
-	       peer_count * bits_bytes(capacity) +
+	       peer_count * (2 * bits_bytes(capacity) + names_bytes(capacity)) +
 	       (LIMIT_GROUPS + 2u * peer_count) * ENGINE_DIGEST_BYTES;
 }
 
@@ -64,6 +64,10 @@ static uint8_t *engine_init_consumer(struct engine *e, uint8_t consumer, uint8_t
 	if (consumer != SYNC_CONSUMER_KERNEL) {
 		e->seen[consumer] = (uint64_t *)at;
 		at += bits_bytes(capacity);
+		c->named = (uint64_t *)at;
+		at += bits_bytes(capacity);
+		names_init(&e->names[consumer], at, capacity);
+		at += names_bytes(capacity);
 	}
 	return at;
 }
@@ -188,7 +192,9 @@ static void engine_clear_slot(struct engine *e, uint32_t slot)
 	for (uint8_t peer = 0; peer < e->config.peer_count; peer++) {
 		bit_clear(e->consumers[peer].known, slot);
 		bit_clear(e->consumers[peer].recreate, slot);
+		bit_clear(e->consumers[peer].named, slot);
 		bit_clear(e->seen[peer], slot);
+		names_forget(&e->names[peer], slot);
 	}
 	bit_clear(engine_kernel(e)->known, slot);
 	bit_clear(engine_kernel(e)->recreate, slot);
@@ -370,6 +376,13 @@ static void engine_kernel_filter(
 		record->flags &= (uint8_t)~TABLE_FLAG_HELD;
 }
 
+/* engine_unname: what peers know for life has changed: they are told in full once more. */
+static void engine_unname(struct engine *e, uint32_t slot)
+{
+	for (uint8_t peer = 0; peer < e->config.peer_count; peer++)
+		bit_clear(e->consumers[peer].named, slot);
+}
+
 static void engine_kernel_update(struct engine *e, mono_t now, uint32_t slot,
 	const struct flow *flow, uint8_t group, bool from_dump)
 {
@@ -393,6 +406,8 @@ static void engine_kernel_update(struct engine *e, mono_t now, uint32_t slot,
 			engine_tell_peers(e, slot);
 		return;
 	}
+	if (after.id != before.id)
+		engine_unname(e, slot);
 	after.stamp = engine_stamp(e, group);
 	engine_store(e, slot, &after, group, now);
 	engine_tell_peers(e, slot);
@@ -836,6 +851,15 @@ static void engine_peer_restated(
 	engine_tell_kernel(e, slot);
 }
 
+/* engine_peer_revives: the flow itself behind the delete of its predecessor, with which it shares a
+ * stamp; or what was swept and is told after all. Our kernel may not have heard of the end yet. */
+static bool engine_peer_revives(
+	const struct engine *e, uint32_t slot, const struct flow *flow, uint8_t group)
+{
+	return e->table.records[slot].flags & TABLE_FLAG_DEAD && flow->has & FLOW_HAS_REPLY &&
+	       e->groups[group].role != SYNCMSG_ROLE_ACTIVE;
+}
+
 static enum engine_drop engine_peer_change(
 	struct engine *e, mono_t now, uint32_t slot, const struct flow *flow, uint8_t group)
 {
@@ -855,7 +879,10 @@ static enum engine_drop engine_peer_change(
 		flow_tcp_rank(flow->tcp_state) <= flow_tcp_rank(record->tcp_state))
 		return ENGINE_DROP_BACKWARDS;
 	table_load(&e->table, slot, engine_seconds(now), &whole);
-	flow_merge(&whole, flow);
+	if (!active && flow->has & FLOW_HAS_REPLY)
+		whole = *flow; /* told in full: what it does not have it has not */
+	else
+		flow_merge(&whole, flow);
 	whole.stamp = flow->stamp;
 	engine_store(e, slot, &whole, group, now);
 	record->flags &= (uint8_t) ~(TABLE_FLAG_RETRY_1 | TABLE_FLAG_RETRY_2);
@@ -889,7 +916,7 @@ enum engine_drop engine_peer_upsert(
 	order = flow_stamp_compare(&flow->stamp, &ours);
 	if (order < 0)
 		return engine_count(e, ENGINE_DROP_STALE);
-	if (order == 0) {
+	if (order == 0 && !engine_peer_revives(e, slot, flow, (uint8_t)group)) {
 		engine_peer_restated(e, now, slot, flow, (uint8_t)group);
 		return ENGINE_DROP_NONE;
 	}
@@ -919,6 +946,30 @@ enum engine_drop engine_peer_delete(
 		engine_tell_peers(e, slot); /* a tail: third nodes hear it from us alone */
 	engine_release(e, slot);
 	return ENGINE_DROP_NONE;
+}
+
+void engine_peer_name(struct engine *e, uint8_t peer, uint32_t name, const struct flow *flow)
+{
+	uint32_t slot = table_find(&e->table, flow);
+
+	if (slot != TABLE_NONE)
+		names_give(&e->names[peer], name, slot);
+}
+
+bool engine_peer_named(struct engine *e, uint8_t peer, uint32_t name, struct flow *flow)
+{
+	uint32_t slot = names_find(&e->names[peer], name);
+	struct flow whole;
+
+	if (slot == TABLE_NONE || !table_is_used(&e->table, slot)) {
+		engine_count(e, ENGINE_DROP_PARTIAL);
+		return false;
+	}
+	table_load_key(&e->table, slot, &whole);
+	flow->zone = whole.zone;
+	flow->zone_dir = whole.zone_dir;
+	flow->orig = whole.orig;
+	return true;
 }
 
 void engine_transfer_begin(struct engine *e, uint8_t peer)
@@ -972,13 +1023,16 @@ uint32_t engine_transfer_end(
 
 /* ---- a peer as a consumer ---- */
 
-void engine_attach(struct engine *e, uint8_t peer)
+void engine_attach(struct engine *e, uint8_t peer, uint32_t names_max)
 {
 	struct engine_consumer *c = &e->consumers[peer];
 
 	CHECK(peer < e->config.peer_count);
 	memset(c->known, 0, bits_bytes(e->table.high));
 	memset(c->recreate, 0, bits_bytes(e->table.high));
+	memset(c->named, 0, bits_bytes(e->table.high));
+	names_forget_all(&e->names[peer], e->table.high);
+	c->names_max = names_max;
 	c->attached = true;
 }
 
@@ -992,6 +1046,18 @@ void engine_detach(struct engine *e, uint8_t peer)
 		engine_release(e, slot);
 	for (uint8_t group = 0; group < e->config.group_count; group++)
 		e->groups[group].claims[peer] = (struct engine_claim){0};
+}
+
+/* engine_told: the flow in the slot is being told in full or by its name; from now on the peer has
+ * the name, unless this is the end. */
+static void engine_told(struct engine_consumer *c, uint32_t slot, bool gone)
+{
+	c->told = slot;
+	c->told_named = bit_get(c->named, slot);
+	if (gone)
+		bit_clear(c->named, slot);
+	else if (slot < c->names_max)
+		bit_set(c->named, slot);
 }
 
 bool engine_tell_next(struct engine *e, mono_t now, uint8_t peer, enum syncmsg_type *ret_type,
@@ -1016,6 +1082,7 @@ bool engine_tell_next(struct engine *e, mono_t now, uint8_t peer, enum syncmsg_t
 			*ret_type = SYNCMSG_DELETE;
 			bit_clear(c->known, slot);
 			bit_clear(c->recreate, slot);
+			engine_told(c, slot, true);
 			if (dead)
 				engine_release(e, slot);
 			else
@@ -1026,6 +1093,7 @@ bool engine_tell_next(struct engine *e, mono_t now, uint8_t peer, enum syncmsg_t
 		if (known)
 			ret_flow->has &= ~(uint32_t)FLOW_HAS_FOR_LIFE;
 		bit_set(c->known, slot);
+		engine_told(c, slot, false);
 		return true;
 	}
 	return false;
@@ -1055,6 +1123,8 @@ bool engine_bulk_next(struct engine *e, mono_t now, uint8_t peer, uint32_t group
 		ret_flow->group_tag = e->groups[record->group].tag;
 		bit_set(c->known, slot);
 		bit_clear(c->recreate, slot);
+		bit_clear(c->named, slot); /* all of it */
+		engine_told(c, slot, false);
 		return true;
 	}
 	return false;
@@ -1085,6 +1155,7 @@ void engine_compare_begin(struct engine *e, uint8_t peer, uint8_t group)
 			record->flags & TABLE_FLAG_DEAD)
 			continue;
 		bit_set(c->known, slot);
+		bit_clear(c->named, slot); /* it has the flow, whatever it knows of names */
 		bit_clear(c->recreate, slot);
 	}
 }

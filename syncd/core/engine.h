@@ -23,6 +23,7 @@
 #include "syncd/core/digest.h"
 #include "syncd/core/dirty.h"
 #include "syncd/core/limits.h"
+#include "syncd/core/names.h"
 #include "syncd/core/table.h"
 
 enum engine_drop {
@@ -80,6 +81,11 @@ struct engine_consumer {
 	struct dirty dirty;
 	uint64_t *known;    /* a bit a slot: the consumer has it */
 	uint64_t *recreate; /* it is another incarnation of what the consumer has */
+	uint64_t *
+		named; /* a peer: it was told by a name, its slot, and has all that never changes */
+	uint32_t names_max; /* slots below are names that the peer remembers */
+	uint32_t told;	 /* the slot of the record told last: its name if it is below names_max */
+	bool told_named; /* the peer knew it by that name */
 	bool attached;
 };
 
@@ -102,6 +108,7 @@ struct engine {
 	struct engine_group groups[LIMIT_GROUPS];
 	struct engine_consumer consumers[SYNC_CONSUMERS]; /* [SYNC_CONSUMER_KERNEL] is the kernel */
 	uint64_t *seen[LIMIT_PEERS];			  /* marks of the running transfer */
+	struct names names[LIMIT_PEERS];		  /* that the peers gave to our flows */
 	uint64_t *compared_out[LIMIT_PEERS];		  /* our digests, as they are being told */
 	uint64_t *compared_in[LIMIT_PEERS];		  /* ours minus theirs */
 	uint64_t sequence;
@@ -200,6 +207,14 @@ enum engine_drop engine_peer_upsert(
 enum engine_drop engine_peer_delete(
 	struct engine *e, mono_t now, uint8_t peer, const struct flow *flow);
 
+/* engine_peer_name: the peer's name for a flow that it has just told. */
+void engine_peer_name(struct engine *e, uint8_t peer, uint32_t name, const struct flow *flow);
+
+/* engine_peer_named: completes a change or a delete that names its flow: the key. False: nobody has
+ * that name (any more); counted as ENGINE_DROP_PARTIAL. */
+bool engine_peer_named(struct engine *e, uint8_t peer, uint32_t name, struct flow *flow)
+	__attribute__((warn_unused_result));
+
 /* engine_transfer_begin: forgets the marks of the peer's last transfer. */
 void engine_transfer_begin(struct engine *e, uint8_t peer);
 
@@ -211,12 +226,14 @@ uint32_t engine_transfer_end(
 
 /* ---- a peer as a consumer ---- */
 
-/* engine_attach: a session begins: the peer knows nothing; live changes are collected from now. */
-void engine_attach(struct engine *e, uint8_t peer);
+/* engine_attach: a session begins: the peer knows nothing; live changes are collected from now. It
+ * remembers names below names_max. */
+void engine_attach(struct engine *e, uint8_t peer, uint32_t names_max);
 void engine_detach(struct engine *e, uint8_t peer);
 
 /* engine_tell_next: the next live change for a peer: 1 message type in *ret_type, or none: false.
- * A re-created flow comes twice: as DELETE, then as UPSERT. Updates leave out what the peer has. */
+ * A re-created flow comes twice: as DELETE, then as UPSERT. Updates leave out what the peer has.
+ * How the flow may be named is in the consumer's told and told_named. */
 bool engine_tell_next(struct engine *e, mono_t now, uint8_t peer, enum syncmsg_type *ret_type,
 	struct flow *ret_flow);
 

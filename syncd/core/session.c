@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define FILL_ROOM (2u * SYNCMSG_BYTES_MAX)
+#define PROTO_TCP 6
 
 static const char *const session_error_names[] = {
 	[SESSION_OK] = "OK",
@@ -82,7 +83,7 @@ static void session_on_hello(
 	s->theirs = msg->hello;
 	s->state = SESSION_STATE_LIVE;
 	s->roles_untold = UINT32_MAX;
-	engine_attach(e, s->peer);
+	engine_attach(e, s->peer, msg->hello.names_max);
 	out->went_live = true;
 }
 
@@ -181,8 +182,52 @@ static void session_on_tail_end(
 	out->tails_ended |= 1u << group;
 }
 
-static void session_on_message(struct session *s, struct engine *e, mono_t now,
-	const struct syncmsg *msg, struct session_update *out)
+/* session_resolve: a record by name becomes one with a key, a group and a stamp. False: it is of a
+ * flow that is not here, or *out has an error. */
+static bool session_resolve(
+	struct session *s, struct engine *e, struct syncmsg *msg, struct session_update *out)
+{
+	struct session_origin *origin = &s->heard_origin;
+	struct flow *flow = &msg->flow;
+
+	if (!origin->valid) {
+		out->error = SESSION_UNEXPECTED;
+		return false;
+	}
+	origin->stamp.sequence += (uint64_t)msg->moved;
+	flow->group_tag = origin->group_tag;
+	flow->stamp = origin->stamp;
+	if (msg->type == SYNCMSG_NAMED)
+		return true;
+	if (!engine_peer_named(e, s->peer, msg->name, flow))
+		return false;
+	if (flow->has & (FLOW_HAS_TCP | FLOW_HAS_TCP_WINDOW) && flow->orig.proto != PROTO_TCP) {
+		out->error = SESSION_BAD_MESSAGE;
+		out->message_error = SYNCMSG_BAD_FLOW;
+		return false;
+	}
+	return true;
+}
+
+/* session_on_record: drops are counted by the engine. */
+static void session_on_record(struct session *s, struct engine *e, mono_t now, struct syncmsg *msg,
+	struct session_update *out)
+{
+	bool named = msg->type != SYNCMSG_UPSERT && msg->type != SYNCMSG_DELETE;
+
+	if (named && !session_resolve(s, e, msg, out))
+		return;
+	if (msg->type == SYNCMSG_DELETE || msg->type == SYNCMSG_GONE) {
+		(void)engine_peer_delete(e, now, s->peer, &msg->flow);
+		return;
+	}
+	(void)engine_peer_upsert(e, now, s->peer, &msg->flow);
+	if (msg->type == SYNCMSG_NAMED)
+		engine_peer_name(e, s->peer, msg->name, &msg->flow);
+}
+
+static void session_on_message(struct session *s, struct engine *e, mono_t now, struct syncmsg *msg,
+	struct session_update *out)
 {
 	if (msg->type != SYNCMSG_HELLO && s->state != SESSION_STATE_LIVE) {
 		out->error = SESSION_UNEXPECTED;
@@ -207,10 +252,15 @@ static void session_on_message(struct session *s, struct engine *e, mono_t now,
 		session_on_end(s, e, now, msg, out);
 		break;
 	case SYNCMSG_UPSERT:
-		(void)engine_peer_upsert(e, now, s->peer, &msg->flow); /* drops are counted there */
-		break;
 	case SYNCMSG_DELETE:
-		(void)engine_peer_delete(e, now, s->peer, &msg->flow); /* drops are counted there */
+	case SYNCMSG_NAMED:
+	case SYNCMSG_CHANGE:
+	case SYNCMSG_GONE:
+		session_on_record(s, e, now, msg, out);
+		break;
+	case SYNCMSG_ORIGIN:
+		s->heard_origin = (struct session_origin){
+			.group_tag = msg->flow.group_tag, .stamp = msg->flow.stamp, .valid = true};
 		break;
 	case SYNCMSG_ACK:
 		session_on_ack(s, now, msg, out);
@@ -478,6 +528,36 @@ static void session_fill_end(struct session *s, const struct engine *e, struct w
 	}
 }
 
+/* session_tell: one record: by its name where the peer takes names, so that what it knows need not
+ * be said: the key, and the group and stamp of the record before. */
+static void session_tell(struct session *s, const struct engine *e, struct wbuf *w,
+	enum syncmsg_type type, const struct flow *flow)
+{
+	const struct engine_consumer *peer = &e->consumers[s->peer];
+	struct session_origin *origin = &s->told_origin;
+	const struct flow_stamp *stamp = &flow->stamp;
+
+	s->sent++;
+	if (peer->told >= peer->names_max || (type == SYNCMSG_DELETE && !peer->told_named)) {
+		syncmsg_encode_flow(w, type, flow);
+		return;
+	}
+	if (!origin->valid || origin->group_tag != flow->group_tag ||
+		origin->stamp.term != stamp->term || origin->stamp.owner != stamp->owner ||
+		origin->stamp.life != stamp->life) {
+		*origin = (struct session_origin){
+			.group_tag = flow->group_tag, .stamp = *stamp, .valid = true};
+		syncmsg_encode_flow(w, SYNCMSG_ORIGIN, flow);
+	}
+	if (type == SYNCMSG_DELETE)
+		type = SYNCMSG_GONE;
+	else
+		type = peer->told_named && flow_change_fits(flow) ? SYNCMSG_CHANGE : SYNCMSG_NAMED;
+	syncmsg_encode_named(
+		w, type, peer->told, (int64_t)(stamp->sequence - origin->stamp.sequence), flow);
+	origin->stamp.sequence = stamp->sequence;
+}
+
 /* session_fill_live, session_fill_bulk: at most SYNC_FAIR_RECORDS; return whether there may be
  * more.
  */
@@ -489,8 +569,7 @@ static bool session_fill_live(struct session *s, struct engine *e, mono_t now, s
 	for (uint32_t i = 0; i < SYNC_FAIR_RECORDS; i++) {
 		if (!session_room(w) || !engine_tell_next(e, now, s->peer, &type, &flow))
 			return false;
-		syncmsg_encode_flow(w, type, &flow);
-		s->sent++;
+		session_tell(s, e, w, type, &flow);
 	}
 	return true;
 }
@@ -506,8 +585,7 @@ static bool session_fill_bulk(struct session *s, struct engine *e, mono_t now, s
 			session_fill_end(s, e, w);
 			return false;
 		}
-		syncmsg_encode_flow(w, SYNCMSG_UPSERT, &flow);
-		s->sent++;
+		session_tell(s, e, w, SYNCMSG_UPSERT, &flow);
 		s->bulk_count++;
 		s->bulk_tokens--;
 	}

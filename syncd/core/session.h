@@ -72,6 +72,13 @@ struct session_mark {
 	mono_t at;
 };
 
+/* Group and stamp of the last record by name: the next one tells what differs. */
+struct session_origin {
+	uint32_t group_tag;
+	struct flow_stamp stamp;
+	bool valid;
+};
+
 struct session_group {
 	uint32_t wanted_turn; /* 1 + our turn for which a transfer was asked, 0 none */
 	uint32_t wanted_term; /* of the source then */
@@ -102,6 +109,7 @@ struct session {
 	/* As a source. */
 	uint64_t sent;
 	uint64_t acked;
+	struct session_origin told_origin;
 	uint32_t bulk_groups; /* being transferred */
 	uint32_t bulk_wanted; /* asked for meanwhile */
 	uint32_t bulk_cursor;
@@ -119,6 +127,7 @@ struct session {
 
 	/* As a standby. */
 	uint64_t received;
+	struct session_origin heard_origin;
 	uint64_t ack_told;
 	uint64_t ack_position; /* to be told when the kernel has passed ack_kernel */
 	uint64_t ack_kernel;

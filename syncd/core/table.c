@@ -326,6 +326,17 @@ static void table_load_tuples(
 	flow->reply.dst_port = record->ports[3];
 }
 
+void table_load_key(const struct table *t, uint32_t slot, struct flow *ret_flow)
+{
+	const struct table_record *record = &t->records[slot];
+
+	memset(ret_flow, 0, sizeof(*ret_flow));
+	ret_flow->zone = record->zone;
+	ret_flow->zone_dir = record->zone_dir;
+	table_load_tuples(t, record, ret_flow);
+	memset(&ret_flow->reply, 0, sizeof(ret_flow->reply));
+}
+
 void table_load(const struct table *t, uint32_t slot, uint32_t now_s, struct flow *ret_flow)
 {
 	const struct table_record *record = &t->records[slot];

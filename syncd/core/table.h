@@ -127,6 +127,9 @@ bool table_store(
  * filled: the engine knows it. */
 void table_load(const struct table *t, uint32_t slot, uint32_t now_s, struct flow *ret_flow);
 
+/* table_load_key: zone and original tuple alone. */
+void table_load_key(const struct table *t, uint32_t slot, struct flow *ret_flow);
+
 void table_remove(struct table *t, uint32_t slot);
 
 static inline struct table_record *table_at(struct table *t, uint32_t slot)

@@ -21,7 +21,8 @@ struct side {
 	void *memory;
 	uint8_t out[PIPE];
 	size_t out_used;
-	bool kernel[65536]; /* by source port: whether the entry is there */
+	bool kernel[65536];	  /* by source port: whether the entry is there */
+	uint16_t ports[CAPACITY]; /* by name: the flows that this side has told */
 	struct session_update last;
 };
 
@@ -60,8 +61,10 @@ static struct pair *pair_new(void)
 			.seed = 7,
 			.warm = true,
 			.group_tags = {TEST_GROUP_TAG}};
-		struct syncmsg_hello hello = {
-			.version = SYNCMSG_VERSION, .node_id = (uint8_t)(i + 1), .cluster = "edge"};
+		struct syncmsg_hello hello = {.version = SYNCMSG_VERSION,
+			.node_id = (uint8_t)(i + 1),
+			.names_max = CAPACITY,
+			.cluster = "edge"};
 
 		side->memory = calloc(1, engine_bytes(CAPACITY, 1));
 		engine_init(&side->engine, &config, side->memory);
@@ -129,10 +132,20 @@ static void told(struct pair *p, int i, const uint8_t *data, size_t size)
 			msg.type == SYNCMSG_HELLO || msg.type == SYNCMSG_DIGEST ||
 			msg.type == SYNCMSG_FETCH)
 			continue;
-		if (msg.type == SYNCMSG_UPSERT || msg.type == SYNCMSG_DELETE) {
-			if (msg.flow.orig.src_port < 100)
-				tell(p, "fw%d > tells %s %u\n", i + 1, syncmsg_type_name(msg.type),
-					msg.flow.orig.src_port);
+		if (msg.type == SYNCMSG_ORIGIN)
+			continue;
+		if (syncmsg_is_record(msg.type) && msg.type != SYNCMSG_END &&
+			msg.type != SYNCMSG_TAIL_END) {
+			bool gone = msg.type == SYNCMSG_GONE || msg.type == SYNCMSG_DELETE;
+			uint16_t port = msg.flow.orig.src_port;
+
+			if (msg.type == SYNCMSG_NAMED)
+				p->sides[i].ports[msg.name] = port;
+			else if (msg.type == SYNCMSG_CHANGE || msg.type == SYNCMSG_GONE)
+				port = p->sides[i].ports[msg.name];
+			if (port < 100)
+				tell(p, "fw%d > tells %s %u\n", i + 1, gone ? "DELETE" : "UPSERT",
+					port);
 		} else {
 			tell(p, "fw%d > tells %s\n", i + 1, syncmsg_type_name(msg.type));
 		}
@@ -516,6 +529,69 @@ static void test_bulk_and_live_take_turns(void **state)
 	pair_free(p);
 }
 
+/* churn: flows are born, change, end and come again with the same tuple at the active side; slots,
+ * and with them names, go from flow to flow. */
+static void churn(struct pair *p, int i, uint32_t *seed, uint32_t *id)
+{
+	for (int n = 0; n < 40; n++) {
+		struct flow flow = test_flow((uint16_t)(100 + rand_r(seed) % 60));
+
+		flow.id = ++*id;
+		flow.tcp_state = (uint8_t)(1 + rand_r(seed) % 7);
+		switch (rand_r(seed) % 4) {
+		case 0: /* another life of the tuple, where it was there */
+			break;
+		case 1: /* does not fit a CHANGE */
+			flow.has |= FLOW_HAS_LABELS;
+			flow.labels[3] = flow.tcp_state;
+			/* fall through */
+		default:
+			flow.has &= ~(uint32_t)FLOW_HAS_ID;
+			flow.id = 0;
+		}
+		p->sides[i].kernel[flow.orig.src_port] = rand_r(seed) % 3;
+		if (p->sides[i].kernel[flow.orig.src_port])
+			(void)engine_kernel_upsert(&p->sides[i].engine, p->now, &flow, 0, false);
+		else
+			engine_kernel_destroy(&p->sides[i].engine, p->now, &flow);
+	}
+}
+
+/* Names are short for keys, nothing more: after any churn, loss of the connection and change of
+ * roles both tables are equal, and nothing was dropped on the way. */
+static void test_names_follow_their_flows(void **state)
+{
+	struct pair *p = pair_new();
+	uint32_t seed = 1, id = 0, term = 3;
+	int active = 0;
+
+	(void)state;
+	begin(p);
+	for (int round = 0; round < 300; round++) {
+		struct engine *ours = &p->sides[active].engine, *theirs = &p->sides[!active].engine;
+
+		churn(p, active, &seed, &id);
+		if (round % 7 == 3) {
+			close_both(p);
+			churn(p, active, &seed, &id);
+			connect_both(p);
+		}
+		run(p, 1 + (size_t)rand_r(&seed) % 500);
+		p->story[0] = '\0';
+		assert_int_equal(engine_flow_count(ours), engine_flow_count(theirs));
+		assert_memory_equal(
+			ours->groups[0].digests, theirs->groups[0].digests, ENGINE_DIGEST_BYTES);
+		assert_int_equal(theirs->drops[ENGINE_DROP_PARTIAL], 0);
+		if (round % 11 != 5)
+			continue;
+		set_role(p, active, SYNCMSG_ROLE_STANDBY, ++term, (uint8_t)(2 - active), -1);
+		active = !active;
+		set_role(p, active, SYNCMSG_ROLE_ACTIVE, term, (uint8_t)(active + 1), -1);
+		run(p, 1000);
+	}
+	pair_free(p);
+}
+
 static void test_bad_messages_end_the_session(void **state)
 {
 	struct pair *p = pair_new();
@@ -595,6 +671,7 @@ int main(void)
 		cmocka_unit_test(test_stale_master_is_not_heard),
 		cmocka_unit_test(test_both_notice_a_dead_peer),
 		cmocka_unit_test(test_bulk_and_live_take_turns),
+		cmocka_unit_test(test_names_follow_their_flows),
 		cmocka_unit_test(test_bad_messages_end_the_session),
 		cmocka_unit_test(test_lag_is_measured),
 	};

@@ -71,6 +71,26 @@ static void test_sizes(void **state)
 	w = wbuf_init(data, sizeof(data));
 	syncmsg_encode_flow(&w, SYNCMSG_UPSERT, &flow);
 	assert_in_range(wbuf_used(&w), 1, 48);
+	/* What travels at load: by name. A create, a change of state, the end. */
+	flow = test_flow(40000);
+	w = wbuf_init(data, sizeof(data));
+	syncmsg_encode_named(&w, SYNCMSG_NAMED, 100000, 1, &flow);
+	assert_in_range(wbuf_used(&w), 1, 38);
+	flow.has &= ~(uint32_t)FLOW_HAS_FOR_LIFE;
+	assert_true(flow_change_fits(&flow));
+	w = wbuf_init(data, sizeof(data));
+	syncmsg_encode_named(&w, SYNCMSG_CHANGE, 100000, 1, &flow);
+	assert_in_range(wbuf_used(&w), 1, 15);
+	w = wbuf_init(data, sizeof(data));
+	syncmsg_encode_named(&w, SYNCMSG_GONE, 100000, 1, &flow);
+	assert_in_range(wbuf_used(&w), 1, 6);
+	flow.has |= FLOW_HAS_LABELS; /* what a change has no room for */
+	assert_false(flow_change_fits(&flow));
+	full.has = FLOW_HAS_ALL;
+	w = wbuf_init(data, sizeof(data));
+	syncmsg_encode_named(&w, SYNCMSG_NAMED, UINT32_MAX, INT64_MIN, &full);
+	assert_false(w.failed);
+	full = test_flow_full();
 	/* The largest flow there can be: everything, SCTP too. */
 	full.has = FLOW_HAS_ALL;
 	w = wbuf_init(data, sizeof(data));
@@ -195,8 +215,11 @@ static void test_messages(void **state)
 	for (int type = SYNCMSG_ROLE; type < SYNCMSG_TYPE_COUNT; type++) {
 		memset(&msg, 0, sizeof(msg));
 		msg.type = (enum syncmsg_type)type;
-		if (type == SYNCMSG_UPSERT || type == SYNCMSG_DELETE)
+		if (type == SYNCMSG_UPSERT || type == SYNCMSG_DELETE || type >= SYNCMSG_ORIGIN)
 			msg.flow = test_flow(7);
+		msg.moved = type >= SYNCMSG_NAMED ? -5 : msg.moved;
+		if (type == SYNCMSG_CHANGE) /* what never changes goes by NAMED */
+			msg.flow.has &= ~(uint32_t)FLOW_HAS_FOR_LIFE;
 		else if (type == SYNCMSG_ROLE)
 			msg.role.role = SYNCMSG_ROLE_ACTIVE;
 		else if (type == SYNCMSG_END)

@@ -40,7 +40,7 @@ static struct engine *active(struct fixture *f)
 {
 	make(f, 1, true);
 	engine_set_role(&f->engine, 0, SYNCMSG_ROLE_ACTIVE, 3, 1, -1, now);
-	engine_attach(&f->engine, PEER);
+	engine_attach(&f->engine, PEER, CAPACITY);
 	return &f->engine;
 }
 
@@ -48,7 +48,7 @@ static struct engine *standby(struct fixture *f, bool warm)
 {
 	make(f, 2, warm);
 	engine_set_role(&f->engine, 0, SYNCMSG_ROLE_STANDBY, 3, 1, -1, now);
-	engine_attach(&f->engine, PEER);
+	engine_attach(&f->engine, PEER, CAPACITY);
 	engine_set_claim(&f->engine, PEER, 0,
 		(struct engine_claim){.role = SYNCMSG_ROLE_ACTIVE, .term = 3, .term_owner = 1});
 	return &f->engine;
@@ -316,7 +316,7 @@ static void test_sweep_spares_what_is_not_ours(void **state)
 	engine_set_role(e, 0, SYNCMSG_ROLE_STANDBY, 3, 1, -1, now);
 	flows[1].timeout_s += SYNC_HOLD_S;
 	engine_adopt(e, now, &flows[1], 0);
-	engine_attach(e, PEER);
+	engine_attach(e, PEER, CAPACITY);
 	engine_set_claim(e, PEER, 0, (struct engine_claim){SYNCMSG_ROLE_ACTIVE, 3, 1});
 	assert_int_equal(engine_peer_upsert(e, now, PEER, &flows[2]), ENGINE_DROP_NONE);
 	assert_int_equal(engine_peer_upsert(e, now, PEER, &flows[3]), ENGINE_DROP_NONE);
