@@ -42,6 +42,13 @@ static const char *const syncmsg_type_names[] = {
 	[SYNCMSG_NAMED] = "NAMED",
 	[SYNCMSG_CHANGE] = "CHANGE",
 	[SYNCMSG_GONE] = "GONE",
+	[SYNCMSG_VERIFY] = "VERIFY",
+	[SYNCMSG_VERIFY_DIGEST] = "VERIFY_DIGEST",
+	[SYNCMSG_VERIFY_ASK] = "VERIFY_ASK",
+	[SYNCMSG_VERIFY_KERNEL] = "VERIFY_KERNEL",
+	[SYNCMSG_VERIFY_BUCKETS] = "VERIFY_BUCKETS",
+	[SYNCMSG_VERIFY_FLOW] = "VERIFY_FLOW",
+	[SYNCMSG_VERIFY_END] = "VERIFY_END",
 };
 _Static_assert(ARRAY_LEN(syncmsg_type_names) == SYNCMSG_TYPE_COUNT, "a name for every type");
 
@@ -123,10 +130,21 @@ static bool syncmsg_asks(enum syncmsg_type type)
 	return type == SYNCMSG_WANT || type == SYNCMSG_COMPARE;
 }
 
+/* syncmsg_names_buckets: a mask of buckets, not their digests. */
+static bool syncmsg_names_buckets(enum syncmsg_type type)
+{
+	return type == SYNCMSG_FETCH || type == SYNCMSG_VERIFY_BUCKETS;
+}
+
+static bool syncmsg_counts(enum syncmsg_type type)
+{
+	return type == SYNCMSG_END || type == SYNCMSG_VERIFY_END;
+}
+
 static void syncmsg_encode_digest(struct wbuf *w, const struct syncmsg *msg)
 {
 	wbuf_be16(w, msg->digest.chunk);
-	if (msg->type == SYNCMSG_FETCH) {
+	if (syncmsg_names_buckets(msg->type)) {
 		wbuf_be32(w, msg->digest.buckets);
 		return;
 	}
@@ -155,10 +173,14 @@ static void syncmsg_encode_body(struct wbuf *w, const struct syncmsg *msg)
 	case SYNCMSG_DIGEST_BEGIN:
 	case SYNCMSG_DIGEST_END:
 	case SYNCMSG_FETCH_END:
+	case SYNCMSG_VERIFY:
+	case SYNCMSG_VERIFY_ASK:
+	case SYNCMSG_VERIFY_KERNEL:
+	case SYNCMSG_VERIFY_END:
 		wbuf_be32(w, msg->transfer.group_tag);
 		if (!syncmsg_asks(msg->type))
 			wbuf_be32(w, msg->transfer.transfer);
-		if (msg->type == SYNCMSG_END)
+		if (syncmsg_counts(msg->type))
 			varint_write(w, msg->transfer.count);
 		break;
 	case SYNCMSG_UPSERT:
@@ -173,7 +195,14 @@ static void syncmsg_encode_body(struct wbuf *w, const struct syncmsg *msg)
 		break;
 	case SYNCMSG_DIGEST:
 	case SYNCMSG_FETCH:
+	case SYNCMSG_VERIFY_DIGEST:
+	case SYNCMSG_VERIFY_BUCKETS:
 		syncmsg_encode_digest(w, msg);
+		break;
+	case SYNCMSG_VERIFY_FLOW:
+		wbuf_u8(w, msg->verify.kind);
+		wbuf_be32(w, msg->verify.fields);
+		flow_encode(w, &msg->verify.flow);
 		break;
 	case SYNCMSG_ACK:
 		varint_write(w, msg->position);
@@ -314,7 +343,7 @@ static enum syncmsg_error syncmsg_decode_named(struct rbuf *r, struct syncmsg *m
 static enum syncmsg_error syncmsg_decode_digest(struct rbuf *r, struct syncmsg *msg)
 {
 	msg->digest.chunk = rbuf_be16(r);
-	if (msg->type == SYNCMSG_FETCH) {
+	if (syncmsg_names_buckets(msg->type)) {
 		msg->digest.buckets = rbuf_be32(r);
 		if (!r->failed && msg->digest.buckets == 0)
 			return SYNCMSG_BAD_CHUNK;
@@ -344,9 +373,13 @@ static enum syncmsg_error syncmsg_decode_body(struct rbuf *r, struct syncmsg *ms
 	case SYNCMSG_DIGEST_BEGIN:
 	case SYNCMSG_DIGEST_END:
 	case SYNCMSG_FETCH_END:
+	case SYNCMSG_VERIFY:
+	case SYNCMSG_VERIFY_ASK:
+	case SYNCMSG_VERIFY_KERNEL:
+	case SYNCMSG_VERIFY_END:
 		msg->transfer.group_tag = rbuf_be32(r);
 		msg->transfer.transfer = syncmsg_asks(msg->type) ? 0 : rbuf_be32(r);
-		msg->transfer.count = msg->type == SYNCMSG_END ? varint_read(r, UINT64_MAX) : 0;
+		msg->transfer.count = syncmsg_counts(msg->type) ? varint_read(r, UINT64_MAX) : 0;
 		return SYNCMSG_OK;
 	case SYNCMSG_UPSERT:
 		return flow_decode(r, &msg->flow) == FLOW_OK ? SYNCMSG_OK : SYNCMSG_BAD_FLOW;
@@ -360,7 +393,13 @@ static enum syncmsg_error syncmsg_decode_body(struct rbuf *r, struct syncmsg *ms
 		return syncmsg_decode_named(r, msg);
 	case SYNCMSG_DIGEST:
 	case SYNCMSG_FETCH:
+	case SYNCMSG_VERIFY_DIGEST:
+	case SYNCMSG_VERIFY_BUCKETS:
 		return syncmsg_decode_digest(r, msg);
+	case SYNCMSG_VERIFY_FLOW:
+		msg->verify.kind = rbuf_u8(r);
+		msg->verify.fields = rbuf_be32(r);
+		return flow_decode(r, &msg->verify.flow) == FLOW_OK ? SYNCMSG_OK : SYNCMSG_BAD_FLOW;
 	case SYNCMSG_ACK:
 		msg->position = varint_read(r, UINT64_MAX);
 		return SYNCMSG_OK;

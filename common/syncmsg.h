@@ -24,7 +24,9 @@
  *   ORIGIN    group, stamp: those of the next record by name; of its sequence the difference
  * follows NAMED     name, difference, parts: an UPSERT that gives the flow a short name CHANGE
  * name, difference, what changes all the time: an UPSERT without its key GONE      name,
- * difference: a DELETE without its key */
+ * difference: a DELETE without its key VERIFY, VERIFY_DIGEST, VERIFY_ASK        as DIGEST_...: what
+ * differs is named, not repaired VERIFY_KERNEL                            the receiver compares
+ * with its own kernel VERIFY_BUCKETS, VERIFY_FLOW, VERIFY_END  the answer to ASK and to KERNEL */
 #ifndef COMMON_SYNCMSG_H
 #define COMMON_SYNCMSG_H
 
@@ -33,7 +35,7 @@
 #include "common/wbuf.h"
 
 #define SYNCMSG_VERSION	    3u
-#define SYNCMSG_BODY_MAX    (FLOW_BYTES_MAX)
+#define SYNCMSG_BODY_MAX    (FLOW_BYTES_MAX + 5u)
 #define SYNCMSG_BYTES_MAX   (1u + 2u + SYNCMSG_BODY_MAX)
 #define SYNCMSG_CLUSTER_MAX 33u /* with the NUL */
 /* The table is compared in so many chunks of so many buckets. */
@@ -61,6 +63,13 @@ enum syncmsg_type {
 	SYNCMSG_NAMED,
 	SYNCMSG_CHANGE,
 	SYNCMSG_GONE,
+	SYNCMSG_VERIFY,
+	SYNCMSG_VERIFY_DIGEST,
+	SYNCMSG_VERIFY_ASK,
+	SYNCMSG_VERIFY_KERNEL,
+	SYNCMSG_VERIFY_BUCKETS,
+	SYNCMSG_VERIFY_FLOW,
+	SYNCMSG_VERIFY_END,
 	SYNCMSG_TYPE_COUNT,
 };
 
@@ -111,13 +120,18 @@ struct syncmsg {
 		struct {
 			uint32_t group_tag;
 			uint32_t transfer; /* not in WANT, COMPARE */
-			uint64_t count;	   /* END alone */
+			uint64_t count;	   /* END, VERIFY_END alone */
 		} transfer;		   /* WANT, BEGIN, END, COMPARE, ..._BEGIN, ..._END */
 		struct {
 			uint16_t chunk;
-			uint32_t buckets;		     /* FETCH: a bit each */
+			uint32_t buckets;		     /* FETCH, VERIFY_BUCKETS: a bit each */
 			uint64_t sums[SYNCMSG_DIGEST_CHUNK]; /* DIGEST */
 		} digest;
+		struct {
+			uint8_t kind; /* syncd's enum verify_kind */
+			uint32_t fields;
+			struct flow flow;
+		} verify;
 		uint64_t position; /* ACK */
 		struct {
 			/* UPSERT; DELETE: key, group_tag and stamp alone; ORIGIN: the latter two;

@@ -79,6 +79,7 @@ int kernel_dump_start(struct kernel_dump *dump, mono_t now, enum kernel_dump_sco
 		return 0;
 	}
 	dump->again = 0;
+	dump->failed = false;
 	dump->started_at = now;
 	dump->started_sequence = dump->engine->sequence;
 	if (scope == KERNEL_DUMP_KNOWN && kernel_dump_is_sparse(dump)) {
@@ -126,6 +127,7 @@ static void kernel_dump_failed(struct kernel_dump *dump, int error)
 {
 	errno = error;
 	log_warn("conntrack dump failed");
+	dump->failed = true;
 	dump->again = 0;
 	kernel_dump_end(dump);
 }
@@ -174,14 +176,22 @@ static bool kernel_dump_suspect(const struct kernel_dump *dump, uint32_t slot)
 	return !ours || record->sequence <= dump->started_sequence;
 }
 
+static void kernel_dump_gone(struct kernel_dump *dump, uint32_t slot)
+{
+	dump->gone++;
+	if (dump->on_gone)
+		dump->on_gone(dump->context, slot);
+	else
+		engine_kernel_lost(dump->engine, dump->now, slot);
+}
+
 static void kernel_dump_on_error(void *context, uint64_t tag, int error)
 {
 	struct kernel_dump *dump = context;
 
 	if (error != ENOENT)
 		return;
-	dump->gone++;
-	engine_kernel_lost(dump->engine, dump->now, (uint32_t)tag);
+	kernel_dump_gone(dump, (uint32_t)tag);
 }
 
 static void kernel_dump_flush(struct kernel_dump *dump)
@@ -242,10 +252,8 @@ static void kernel_dump_ask_answers(struct kernel_dump *dump)
 			const struct nlmsgerr *answer = mnl_nlmsg_get_payload(message);
 
 			if (answer->error == -ENOENT &&
-				kernel_dump_suspect(dump, dump->ask_slots[index])) {
-				dump->gone++;
-				engine_kernel_lost(dump->engine, dump->now, dump->ask_slots[index]);
-			}
+				kernel_dump_suspect(dump, dump->ask_slots[index]))
+				kernel_dump_gone(dump, dump->ask_slots[index]);
 		}
 	}
 }

@@ -57,10 +57,13 @@ struct kernel_dump {
 	uint32_t ask_slots[KERNEL_DUMP_ASKS_TURN]; /* by sequence number, from ask_seq on */
 	uint32_t ask_seq;
 	uint32_t asked;
+	bool failed;				   /* the last one, in its middle */
 	uint64_t dumps, walks, entries, bad, gone; /* walks: dumps of the whole hash */
 	/* on_entry: what to do with an entry; the slot that it belongs to, or TABLE_NONE. */
 	uint32_t (*on_entry)(void *context, const struct flow *flow);
 	void (*on_end)(void *context); /* after the probes */
+	/* on_gone: a flow that ought to be in the kernel is not; NULL: engine_kernel_lost(). */
+	void (*on_gone)(void *context, uint32_t slot);
 	void *context;
 };
 

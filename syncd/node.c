@@ -301,6 +301,7 @@ static size_t on_peer_bytes(void *context, uint8_t peer, const uint8_t *data, si
 	node_after_step(node, peer, &update);
 	if (update.claims_changed || update.transfers_ended || update.went_live)
 		health_report(node);
+	verifier_look(&node->verifier, clock_now());
 	return update.consumed_bytes;
 }
 
@@ -316,6 +317,7 @@ static void on_peer_close(void *context, uint8_t peer)
 	struct node *node = context;
 	struct session_update update;
 
+	verifier_peer_closed(&node->verifier, peer);
 	node_step(node, peer, SESSION_EVENT_CLOSED, NULL, 0, &update);
 	health_report(node);
 }
@@ -329,6 +331,9 @@ static void node_tell_roles(struct node *node)
 
 void node_resync(struct node *node)
 {
+	engine_retell(&node->engine);
+	if (node_is_active(node))
+		node_start_dump(node, KERNEL_DUMP_ALL);
 	for (uint8_t peer = 0; peer < node->peer_count; peer++) {
 		session_want_again(&node->sessions[peer]);
 		session_serve_again(&node->sessions[peer], &node->engine);
@@ -633,6 +638,7 @@ static void on_tick(void *context)
 	(void)retime_strict(&node->retime, now, NODE_STRICT_TURN); /* the rest at the next tick */
 	node_inject(node);
 	node_pump_all(node);
+	verifier_look(&node->verifier, now);
 	health_report(node);
 	evloop_timer_set(&node->tick, mono_add(now, dur_ms(NODE_TICK_MS)));
 }
@@ -809,6 +815,8 @@ int node_open(struct node *node, sd_event *event, const struct config *cfg,
 	if (r == 0)
 		r = node_open_sources(node);
 	if (r == 0)
+		r = verifier_open(&node->verifier, node);
+	if (r == 0)
 		r = node_open_partners(node, runtime_dir);
 	if (r < 0) {
 		errno = -r;
@@ -823,6 +831,7 @@ int node_open(struct node *node, sd_event *event, const struct config *cfg,
 void node_close(struct node *node)
 {
 	carpd_client_stop(&node->carpd);
+	verifier_close(&node->verifier);
 	channel_close(node->channel);
 	sd_event_source_disable_unref(node->events_source);
 	sd_event_source_disable_unref(node->owner_source);

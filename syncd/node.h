@@ -20,6 +20,7 @@
 #include "syncd/kernel_events.h"
 #include "syncd/owner.h"
 #include "syncd/retime.h"
+#include "syncd/verifier.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,6 +60,7 @@ struct node {
 	struct retime retime;
 	struct owner owner;
 	struct carpd_client carpd;
+	struct verifier verifier;
 	struct evloop_timer tick, coalesce, gather, stop, dump_turn, loosen;
 	sd_event_source *events_source, *owner_source;
 	bool coalescing;
@@ -86,7 +88,8 @@ void node_close(struct node *node);
  * NODE_STOP_MS. */
 void node_stop(struct node *node);
 
-/* node_resync: a full transfer of every group, from its source to whoever listens. */
+/* node_resync: a full transfer of every group, from its source to whoever listens; a standby tells
+ * its kernel everything again, a source reads its kernel again. */
 void node_resync(struct node *node);
 
 bool node_is_active(const struct node *node);

@@ -14,6 +14,7 @@
 struct ops {
 	struct node *node;
 	struct control_server *server;
+	struct control_ticket verify_ticket; /* of the pass that is running */
 };
 
 /* ---- status ---- */
@@ -208,6 +209,130 @@ static void op_resync(void *context, const struct control_request *request)
 	control_server_ok(ops->server, &request->ticket, NULL);
 }
 
+/* ---- verify ---- */
+
+struct ops_found {
+	json_t *items;
+	size_t next;
+};
+
+static json_t *ops_found_next(void *stream)
+{
+	struct ops_found *found = stream;
+
+	return json_incref(json_array_get(found->items, found->next++));
+}
+
+static void ops_found_free(void *stream)
+{
+	struct ops_found *found = stream;
+
+	json_decref(found->items);
+	free(found);
+}
+
+static json_t *ops_verify_fields(uint32_t fields)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} names[] = {{FLOW_HAS_REPLY, "reply"}, {FLOW_HAS_STATUS, "status"},
+		{FLOW_HAS_TCP, "state"}, {FLOW_HAS_TCP_WINDOW, "window"}, {FLOW_HAS_SCTP, "sctp"},
+		{FLOW_HAS_MARK, "mark"}, {FLOW_HAS_LABELS, "labels"}, {FLOW_HAS_SEQADJ, "seqadj"},
+		{FLOW_HAS_SYNPROXY, "synproxy"}, {FLOW_HAS_HELPER, "helper"},
+		{FLOW_HAS_MASTER, "master"}, {VERIFY_FIELD_STAMP, "stamp"}};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (fields & names[i].bit)
+			json_array_append_new(list, json_string(names[i].name));
+	return list;
+}
+
+static void ops_verify_list(
+	const struct node *node, const struct verify_list *list, const char *peer, json_t *items)
+{
+	static const char *const kinds[] = {"missing", "extra", "differs"};
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct verify_item *item = &list->items[i];
+		int group = engine_group_index(&node->engine, item->flow.group_tag);
+		json_t *object = ops_flow(node, &item->flow, group < 0 ? 0 : (uint8_t)group);
+
+		json_object_update_new(
+			object, json_pack("{s:s, s:s, s:s, s:o}", "node", peer, "where",
+					item->kind <= VERIFY_KERNEL_DIFFERS ? "kernel" : "table",
+					"kind", kinds[(unsigned int)item->kind % ARRAY_LEN(kinds)],
+					"fields", ops_verify_fields(item->fields)));
+		json_array_append_new(items, object);
+	}
+}
+
+static json_t *ops_verify_peers(const struct node *node)
+{
+	static const char *const reasons[] = {[VERIFIER_PEER_UNASKED] = "not connected",
+		[VERIFIER_PEER_ASKED] = "",
+		[VERIFIER_PEER_DONE] = "",
+		[VERIFIER_PEER_LOST] = "the connection ended, or it did not answer in time"};
+	json_t *list = json_array();
+
+	for (uint8_t peer = 0; peer < node->peer_count; peer++) {
+		enum verifier_peer state = node->verifier.peers[peer];
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:b, s:s}", "node",
+				      channel_peer_node(node->cfg, peer)->name, "compared",
+				      state == VERIFIER_PEER_DONE, "reason", reasons[state]));
+	}
+	return list;
+}
+
+/* on_verified: the differences, and as the last item what they are worth. */
+static void on_verified(void *context)
+{
+	struct ops *ops = context;
+	const struct node *node = ops->node;
+	const struct verifier *v = &node->verifier;
+	struct ops_found *found = calloc(1, sizeof(*found));
+	uint64_t total = v->kernel.total;
+
+	if (!found) {
+		control_server_error(ops->server, &ops->verify_ticket, "FAILED", "out of memory");
+		return;
+	}
+	found->items = json_array();
+	ops_verify_list(node, &v->kernel, node->cfg->self->name, found->items);
+	for (uint8_t peer = 0; peer < node->peer_count; peer++) {
+		total += v->found[peer].total;
+		ops_verify_list(node, &v->found[peer], channel_peer_node(node->cfg, peer)->name,
+			found->items);
+	}
+	json_array_append_new(found->items,
+		json_pack("{s:{s:s, s:I, s:I, s:b, s:o}}", "summary", "node", node->cfg->self->name,
+			"flows", (json_int_t)engine_flow_count(&node->engine), "differences",
+			(json_int_t)total, "kernel_read", !v->failed, "peers",
+			ops_verify_peers(node)));
+	control_server_stream(
+		ops->server, &ops->verify_ticket, found, ops_found_next, ops_found_free);
+}
+
+static void op_verify(void *context, const struct control_request *request)
+{
+	struct ops *ops = context;
+	int r = verifier_start(&ops->node->verifier, on_verified, ops);
+
+	if (r == 0)
+		ops->verify_ticket = request->ticket;
+	else if (r == -EBUSY)
+		control_server_error(ops->server, &request->ticket, "BUSY",
+			"another verification is running: try again when it has ended");
+	else
+		control_server_error(ops->server, &request->ticket, "FAILED",
+			"cannot read the kernel's table: %s", strerror(-r));
+}
+
+/* ---- metrics ---- */
+
 static json_t *ops_metrics_drops(const struct engine *e)
 {
 	json_t *object = json_object();
@@ -296,6 +421,7 @@ static const struct control_op ops_table[] = {
 	{"status", CONTROL_RIGHTS_READ, op_status},
 	{"flows", CONTROL_RIGHTS_OPERATE, op_flows},
 	{"resync", CONTROL_RIGHTS_OPERATE, op_resync},
+	{"verify", CONTROL_RIGHTS_OPERATE, op_verify},
 	{"metrics", CONTROL_RIGHTS_READ, op_metrics},
 };
 

@@ -755,6 +755,12 @@ void engine_op_failed(
 		engine_count(e, drop);
 }
 
+void engine_retell(struct engine *e)
+{
+	for (uint8_t group = 0; group < e->config.group_count; group++)
+		e->groups[group].retell = e->groups[group].role == SYNCMSG_ROLE_STANDBY;
+}
+
 void engine_kernel_room(struct engine *e)
 {
 	e->kernel_full = false;
@@ -839,7 +845,8 @@ static void engine_peer_restated(
 		engine_tell_kernel(e, slot);
 		return;
 	}
-	if (fine && moved <= (int64_t)SYNC_EXPIRY_JUMP_S && moved >= -(int64_t)SYNC_EXPIRY_JUMP_S)
+	if (fine && !e->groups[group].retell && moved <= (int64_t)SYNC_EXPIRY_JUMP_S &&
+		moved >= -(int64_t)SYNC_EXPIRY_JUMP_S)
 		return;
 	if (flow->has & FLOW_HAS_TIMEOUT) {
 		struct flow whole;
@@ -1002,6 +1009,7 @@ uint32_t engine_transfer_end(
 	uint32_t swept = 0;
 
 	(void)now;
+	e->groups[group].retell = e->groups[group].retell && differing;
 	for (uint32_t slot = 0; slot < e->table.high; slot++) {
 		const struct table_record *record = table_at(&e->table, slot);
 

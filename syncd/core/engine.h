@@ -73,6 +73,7 @@ struct engine_group {
 	int8_t tail_peer; /* whose tail is accepted while active; -1 nobody's */
 	mono_t tail_until;
 	struct engine_claim claims[LIMIT_PEERS];
+	bool retell; /* until a transfer ends our kernel is told even what it ought to have */
 	uint32_t flow_count;
 	uint64_t *digests; /* a sum a bucket: digest.h */
 };
@@ -192,6 +193,10 @@ bool engine_op_next(struct engine *e, mono_t now, struct engine_op *ret_op);
 /* engine_op_failed: the kernel's answer (a positive errno) to an operation of engine_op_next. */
 void engine_op_failed(
 	struct engine *e, mono_t now, enum engine_op_type type, uint32_t slot, int error);
+
+/* engine_retell: what the next transfer of a group repeats is told to our kernel again: somebody
+ * may have changed it behind our back. */
+void engine_retell(struct engine *e);
 
 /* engine_kernel_room: a batch went through without ENOMEM. */
 void engine_kernel_room(struct engine *e);

@@ -278,6 +278,15 @@ static void session_on_message(struct session *s, struct engine *e, mono_t now, 
 	case SYNCMSG_FETCH_END:
 		compare_on_message(s, e, msg);
 		break;
+	case SYNCMSG_VERIFY:
+	case SYNCMSG_VERIFY_DIGEST:
+	case SYNCMSG_VERIFY_ASK:
+	case SYNCMSG_VERIFY_KERNEL:
+	case SYNCMSG_VERIFY_BUCKETS:
+	case SYNCMSG_VERIFY_FLOW:
+	case SYNCMSG_VERIFY_END:
+		verify_on_message(s, e, now, msg);
+		break;
 	case SYNCMSG_PING:
 	case SYNCMSG_TYPE_COUNT:
 		break;
@@ -667,6 +676,7 @@ size_t session_fill(struct session *s, struct engine *e, mono_t now, struct wbuf
 		session_fill_compares(s, e, now, w);
 		session_fill_ack(s, e, w);
 		session_fill_records(s, e, now, w);
+		verify_fill(s, e, now, w);
 		if (wbuf_used(w) == before &&
 			mono_reached(now, mono_add(s->told_at, dur_ms(SYNC_PING_MS)))) {
 			struct syncmsg msg = {.type = SYNCMSG_PING};
@@ -686,7 +696,7 @@ bool session_has_more(const struct session *s, const struct engine *e)
 	if (s->state != SESSION_STATE_LIVE)
 		return s->state == SESSION_STATE_HELLO && !s->hello_told;
 	return e->consumers[s->peer].dirty.count || (s->bulk_groups && s->bulk_tokens) ||
-	       s->bulk_wanted || s->tails_untold || compare_has_more(s, e) ||
+	       s->bulk_wanted || s->tails_untold || compare_has_more(s, e) || verify_has_more(s) ||
 	       (s->received > s->ack_told &&
 		       (!s->ack_waiting || session_kernel(e)->dirty.taken >= s->ack_kernel));
 }

@@ -19,6 +19,7 @@
 #include "common/wbuf.h"
 #include "syncd/core/compare.h"
 #include "syncd/core/engine.h"
+#include "syncd/core/verify.h"
 
 enum session_state {
 	SESSION_STATE_IDLE = 0,
@@ -105,6 +106,7 @@ struct session {
 	struct session_group groups[LIMIT_GROUPS];
 
 	struct compare compare;
+	struct verify verify;
 
 	/* As a source. */
 	uint64_t sent;

@@ -213,7 +213,33 @@ class Verbs(unittest.TestCase):
         self.assertEqual(self.expect_json(0, "sync"), golden("sync-active"))
         self.assertIn("lag 0.4 ms", self.expect(0, "sync").stdout)
         self.expect(0, "sync", "resync")
-        self.assertEqual(self.expect_json(1, "sync", "verify")["error"]["code"], "NOT_YET")
+
+    def verify_script(self, differences, compared=True):
+        flow = golden("flow-icmp")
+        items = [{"item": {**flow, "node": "fw2", "where": "kernel", "kind": "missing", "fields": []}}] if differences else []
+        summary = {"node": "fw1", "flows": 7, "differences": differences, "kernel_read": True,
+                   "peers": [{"node": "fw2", "compared": compared, "reason": "" if compared else "not connected"}]}
+        return {"verify": items + [{"item": {"summary": summary}}, ok({"items": len(items) + 1})]}
+
+    def test_sync_verify(self):
+        self.start("syncd", self.verify_script(0))
+        verify = self.expect_json(0, "sync", "verify")["verify"]
+        self.assertEqual((verify["equal"], verify["passes"], verify["differences"]), (True, 1, []))
+        self.assertIn("7 flows: equal", self.expect(0, "sync", "verify").stdout)
+
+    def test_sync_verify_persisting(self):
+        self.start("syncd", self.verify_script(1))
+        verify = self.expect_json(1, "sync", "verify")["verify"]
+        self.assertEqual((verify["equal"], verify["passes"], verify["unlisted"]), (False, 3, 0))
+        self.assertEqual([d["where"] for d in verify["differences"]], ["kernel"])
+
+    def test_sync_verify_unlisted(self):
+        self.start("syncd", self.verify_script(5))
+        self.assertIn("4 differences that are not listed", self.expect(1, "sync", "verify").stdout)
+
+    def test_sync_verify_unproven(self):
+        self.start("syncd", self.verify_script(0, compared=False))
+        self.assertIn("not proven: fw2: not connected", self.expect(1, "sync", "verify").stdout)
 
     def test_reload(self):
         carpd = self.start("carpd", {"reload": [ok(golden("diff-one"))]})

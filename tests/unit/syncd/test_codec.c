@@ -215,16 +215,20 @@ static void test_messages(void **state)
 	for (int type = SYNCMSG_ROLE; type < SYNCMSG_TYPE_COUNT; type++) {
 		memset(&msg, 0, sizeof(msg));
 		msg.type = (enum syncmsg_type)type;
-		if (type == SYNCMSG_UPSERT || type == SYNCMSG_DELETE || type >= SYNCMSG_ORIGIN)
+		if (type == SYNCMSG_UPSERT || type == SYNCMSG_DELETE ||
+			(type >= SYNCMSG_ORIGIN && type <= SYNCMSG_GONE))
 			msg.flow = test_flow(7);
-		msg.moved = type >= SYNCMSG_NAMED ? -5 : msg.moved;
+		if (type >= SYNCMSG_NAMED && type <= SYNCMSG_GONE)
+			msg.moved = -5;
 		if (type == SYNCMSG_CHANGE) /* what never changes goes by NAMED */
 			msg.flow.has &= ~(uint32_t)FLOW_HAS_FOR_LIFE;
 		else if (type == SYNCMSG_ROLE)
 			msg.role.role = SYNCMSG_ROLE_ACTIVE;
 		else if (type == SYNCMSG_END)
 			msg.transfer.count = UINT64_MAX;
-		else if (type == SYNCMSG_FETCH)
+		else if (type == SYNCMSG_VERIFY_FLOW)
+			msg.verify.flow = test_flow(7);
+		else if (type == SYNCMSG_FETCH || type == SYNCMSG_VERIFY_BUCKETS)
 			msg.digest.buckets = 1;
 		check_message(&msg);
 	}
