@@ -544,7 +544,9 @@ static void churn(struct pair *p, int i, uint32_t *seed, uint32_t *id)
 		case 1: /* does not fit a CHANGE */
 			flow.has |= FLOW_HAS_LABELS;
 			flow.labels[3] = flow.tcp_state;
-			/* fall through */
+			flow.has &= ~(uint32_t)FLOW_HAS_ID;
+			flow.id = 0;
+			break;
 		default:
 			flow.has &= ~(uint32_t)FLOW_HAS_ID;
 			flow.id = 0;
