@@ -85,6 +85,7 @@ static int main_serve(struct node *node, const struct options *options, struct c
 	if (options->sweep) {
 		r = main_sweep(node, options, cfg, helper);
 		helper_close(helper);
+		rules_latch_close(node->latch);
 		free(node->manifests);
 		config_free(cfg);
 		return r;
