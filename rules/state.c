@@ -95,8 +95,8 @@ static enum state_kind block_head(
 	return STATE_KIND_COUNT;
 }
 
-static void add_element(struct state *state, struct state_block *block, const char *start,
-	const char *end, size_t *capacity)
+static void add_element(
+	struct state *state, struct state_block *block, const char *start, const char *end)
 {
 	char *element;
 
@@ -106,8 +106,8 @@ static void add_element(struct state *state, struct state_block *block, const ch
 		end--;
 	if (start == end)
 		return;
-	if (block->element_count == *capacity) {
-		size_t more = *capacity ? *capacity * 2 : 16;
+	if (block->element_count == block->element_capacity) {
+		size_t more = block->element_capacity ? block->element_capacity * 2 : 16;
 		char **grown = more > ELEMENTS_MAX
 				       ? NULL
 				       : realloc(block->elements, more * sizeof(*grown));
@@ -117,7 +117,7 @@ static void add_element(struct state *state, struct state_block *block, const ch
 			return;
 		}
 		block->elements = grown;
-		*capacity = more;
+		block->element_capacity = more;
 	}
 	element = copy(state, start, (size_t)(end - start));
 	if (element)
@@ -128,7 +128,6 @@ static void add_element(struct state *state, struct state_block *block, const ch
 static void read_elements(struct state *state, struct state_block *block, struct reader *r)
 {
 	const char *pos = r->line + strlen("\t\telements = {"), *start = pos;
-	size_t capacity = 0;
 	bool quoted = false;
 
 	for (; pos < r->end; pos++) {
@@ -136,7 +135,7 @@ static void read_elements(struct state *state, struct state_block *block, struct
 			quoted = !quoted;
 		if (quoted || (*pos != ',' && *pos != '}'))
 			continue;
-		add_element(state, block, start, pos, &capacity);
+		add_element(state, block, start, pos);
 		start = pos + 1;
 		if (*pos == '}')
 			break;

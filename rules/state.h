@@ -33,6 +33,7 @@ struct state_block {
 	char *value; /* "packets 5 bytes 6"; "over 25 mbytes used 3 kbytes" */
 	char **elements;
 	size_t element_count;
+	size_t element_capacity;
 };
 
 struct state {

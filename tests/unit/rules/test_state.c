@@ -186,6 +186,28 @@ static void test_counters_and_quotas_go_along(void **state)
 	free(made.bytes);
 }
 
+/* nft never prints a second list of elements; what only looks like one is read on, not over the
+ * end. */
+static void test_a_second_list_of_elements(void **test_state)
+{
+	static const char text[] =
+		"table inet fw {\n"
+		"\tset s {\n"
+		"\t\ttype ipv4_addr\n"
+		"\t\telements = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 }\n"
+		"\t\telements = { 17, 18 }\n"
+		"\t}\n"
+		"}\n";
+	struct state state = {0};
+
+	(void)test_state;
+	state_read(&state, text, strlen(text));
+	assert_int_equal(state.count, 1);
+	assert_int_equal(state.blocks[0].element_count, 18);
+	assert_string_equal(state.blocks[0].elements[17], "18");
+	state_free(&state);
+}
+
 static void test_cut_off_text_harms_nothing(void **state)
 {
 	(void)state;
@@ -211,6 +233,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_has_no_place_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_counters_and_quotas_go_along, set_up, tear_down),
+		cmocka_unit_test(test_a_second_list_of_elements),
 		cmocka_unit_test(test_cut_off_text_harms_nothing),
 	};
 
