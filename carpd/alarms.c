@@ -1,8 +1,8 @@
 #include "carpd/alarms.h"
 
+#include "carpd/journal.h"
 #include "carpd/node.h"
 #include "common/io/clock.h"
-#include "common/io/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,10 +33,7 @@ static void alarms_tell(
 	const char *name = node->cfg->groups[group].name;
 	char time[CLOCK_TEXT_MAX];
 
-	if (on)
-		log_warnx("%s: alarm %s: %s", name, code, text);
-	else
-		log_notice("%s: alarm %s is over", name, code);
+	journal_alarm(name, code, on, text);
 	if (node->server)
 		(void)control_server_publish(node->server, NODE_TOPIC_EVENTS,
 			json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "event", "alarm", "time",

@@ -2,6 +2,8 @@
  * log, one record in the history, one event to whoever listens, one role to the handlers. */
 #include "carpd/node.h"
 
+#include "carpd/journal.h"
+
 #include "common/check.h"
 #include "common/io/clock.h"
 #include "common/io/log.h"
@@ -80,13 +82,18 @@ static json_t *node_record_facts(const struct node_group *group)
 static void node_record_line(const struct node_group *group, enum group_state from,
 	enum group_state to, enum reason reason, uint64_t term)
 {
-	char line[NODE_LINE_MAX], field_group[LIMIT_NAME + 16], field_reason[64];
-	const char *const fields[] = {field_group, field_reason, NULL};
+	char line[NODE_LINE_MAX];
+	const struct journal_transition transition = {
+		.group = group->config->name,
+		.from = state_name(from),
+		.to = state_name(to),
+		.reason = reason_name(reason),
+		.term = term,
+		.details = line,
+	};
 	const struct transaction *t = &group->transaction;
 	size_t used = 0;
 
-	snprintf(field_group, sizeof(field_group), "CARPOOL_GROUP=%s", group->config->name);
-	snprintf(field_reason, sizeof(field_reason), "CARPOOL_REASON=%s", reason_name(reason));
 	line[0] = '\0';
 	for (uint8_t i = 0; i < group->fact_count && used < sizeof(line) - 1; i++)
 		used += (size_t)snprintf(line + used, sizeof(line) - used, "%s%s %lld",
@@ -97,9 +104,7 @@ static void node_record_line(const struct node_group *group, enum group_state fr
 		used += (size_t)snprintf(line + used, sizeof(line) - used, "%s%s %lld us%s",
 			i ? ", " : "; ", t->records[i].stage, (long long)t->records[i].us,
 			t->records[i].ok ? "" : " failed");
-	log_fields(LOG_LEVEL_NOTICE, fields, "%s: %s -> %s, %s, term %llu%s", group->config->name,
-		state_name(from), state_name(to), reason_name(reason), (unsigned long long)term,
-		line);
+	journal_transition(&transition);
 }
 
 void node_record(struct node *node, uint8_t index, enum group_state from, enum group_state to,
@@ -199,10 +204,7 @@ static void node_act_alarm(struct node *node, const struct election_action *acti
 	const char *group = node->cfg->groups[action->group].name;
 	char time[CLOCK_TEXT_MAX];
 
-	if (action->on)
-		log_warnx("%s: alarm %s", group, name);
-	else
-		log_notice("%s: alarm %s is over", group, name);
+	journal_alarm(group, name, action->on, "");
 	(void)control_server_publish(node->server, NODE_TOPIC_EVENTS,
 		json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "event", "alarm", "time",
 			clock_render(clock_wall_us(), time), "code", name, "group", group, "on",

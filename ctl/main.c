@@ -15,6 +15,7 @@ static const struct verb main_verbs[] = {
 	{"maintenance", "keep this node from becoming master", verb_maintenance},
 	{"history", "every transition, with reason and stage times", verb_history},
 	{"events", "the live stream of what happens", verb_events},
+	{"explain", "what a code means, and what to do about it", verb_explain},
 	{"sync", "how far the copy of the flows is behind", verb_sync},
 	{"flows", "the replicated flows", verb_flows},
 	{"reload", "apply (or show) a changed config", verb_reload},

@@ -11,6 +11,8 @@ import tree
 GOOD = {
     "common/a.h": "/* a.h: good. */\nint a_one(void);\n",
     "common/a.c": '#include "common/a.h"\n\nint a_one(void)\n{\n\treturn 1;\n}\n',
+    "carpd/b.c": 'const char *b_name = "A_WORD";\n',
+    "ctl/codes.c": '{CODE_ALARM, "A_WORD", "x", "y"},\n',
     "tests/lint/long-functions.txt": "# none\n",
     "tests/unit/test_a.c": "int main(void)\n{\n\treturn 0;\n}\n",
     "tests/unit/meson.build": "tests = ['a']\n",
@@ -32,6 +34,8 @@ FAULTS = [
     ("tidy", {"common/a.h": "int a_one(void);\n"}, "begins with a comment"),
     ("tidy", {"common/a.c": "int x; \n"}, "space at the end"),
     ("tidy", {"common/a.c": "/*" + "x" * 40_000 + "*/\n"}, "are allowed"),
+    ("codes", {"carpd/a.c": 'f("LOST_WORD");\n'}, "no entry"),
+    ("codes", {"ctl/codes.c": '{CODE_ALARM, "GONE_WORD", "x", "y"},\n'}, "nothing shows"),
     ("links", {"README.md": "[gone](doc/gone.md)\n"}, "no such file"),
     ("links", {"README.md": "[gone](#gone)\n"}, "no such heading"),
     ("registered", {"tests/unit/test_b.c": "\n"}, "never runs"),

@@ -247,6 +247,17 @@ class Verbs(unittest.TestCase):
         self.assertEqual(json.loads(carpd.stdout.readline()), {"op": "reload", "diff": True, "force": False})
         self.assertIn("changed:", self.expect(0, "reload").stdout)
 
+    def test_explain(self):
+        self.assertIn("fell silent on every path", self.expect(0, "explain", "master_dead").stdout)
+        kinds = [c["kind"] for c in self.expect_json(0, "explain", "TABLE_FULL")["codes"]]
+        self.assertEqual(kinds, ["alarm", "not-ready", "sync-drop"])
+        self.assertIn("did you mean MASTER_DEAD", self.expect(1, "explain", "MASTER_DED").stderr)
+        self.assertEqual(self.expect_json(1, "explain", "nonsense")["error"]["code"], "UNKNOWN_CODE")
+        codes = self.expect_json(0, "explain")["codes"]
+        listed = self.expect(0, "explain").stdout
+        for code in codes:
+            self.assertIn(f"  {code['code']} ", listed)
+
     def test_full_disk(self):
         status, sync = self.carpd_status()
         self.start("carpd", {"status": [ok(status)], "history": [{"item": golden("history-promotion")}] * 100 +
