@@ -6,6 +6,7 @@
 #include "common/io/log.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,7 @@ struct handlers {
 	struct handlers_phase phases[LIMIT_GROUPS];
 	uint32_t last_id;
 	uint64_t ignored_count;
+	uint32_t sync_uid; /* HANDLERS_SYNC_USER's; UINT32_MAX: there is none */
 	struct evloop_timer timer;
 	mono_t armed_for;
 	bool is_late; /* carpd slept past armed_for: answers are read first */
@@ -476,10 +478,28 @@ static bool handlers_phase_parse(const char *text, enum config_phase *ret_phase)
 	return false;
 }
 
+/* handlers_refusal: why this caller may not have that place, or NULL. Readiness and every promotion
+ * hang on the name syncd: it is root's, or its own user's, and that user has no other place. */
+static const char *handlers_refusal(const struct handlers *h, const struct control_request *request,
+	const char *name, enum config_phase phase, bool required)
+{
+	bool is_root = request->rights >= CONTROL_RIGHTS_ROOT;
+
+	if (strcmp(name, HANDLERS_SYNCD) == 0) {
+		if (phase == CONFIG_PHASE_STATE && (is_root || request->uid == h->sync_uid))
+			return NULL;
+		return "the name syncd is root's and " HANDLERS_SYNC_USER "'s, in phase state";
+	}
+	if ((required || phase != CONFIG_PHASE_AFTER) && !is_root)
+		return "required handlers and phases before `after` need root";
+	return NULL;
+}
+
 void handlers_op_register(struct handlers *h, const struct control_request *request)
 {
 	const char *name = NULL, *phase_text = NULL;
 	json_int_t timeout_ms = 500;
+	const char *refusal;
 	struct handlers_entry *entry;
 	enum config_phase phase;
 	int required = 0;
@@ -493,16 +513,9 @@ void handlers_op_register(struct handlers *h, const struct control_request *requ
 			"after), timeout_ms (1..60000), required (true, false)");
 		return;
 	}
-	if ((required || phase != CONFIG_PHASE_AFTER) && request->rights < CONTROL_RIGHTS_ROOT) {
-		(void)control_server_error(h->server, &request->ticket, "FORBIDDEN",
-			"required handlers and phases before `after` need root");
-		return;
-	}
-	/* Readiness and every promotion hang on that name: nobody takes it for something else. */
-	if (strcmp(name, HANDLERS_SYNCD) == 0 &&
-		(phase != CONFIG_PHASE_STATE || request->rights < CONTROL_RIGHTS_ROOT)) {
-		(void)control_server_error(h->server, &request->ticket, "FORBIDDEN",
-			"the name syncd is root's, in phase state");
+	refusal = handlers_refusal(h, request, name, phase, required);
+	if (refusal) {
+		(void)control_server_error(h->server, &request->ticket, "FORBIDDEN", "%s", refusal);
 		return;
 	}
 	if (handlers_lookup(h, name)) {
@@ -630,6 +643,13 @@ void handlers_conn_closed(struct handlers *h, struct control_conn conn)
 
 /* --- lifecycle ------------------------------------------------------------------------------- */
 
+static uint32_t handlers_find_user(const char *name)
+{
+	const struct passwd *entry = getpwnam(name);
+
+	return entry ? entry->pw_uid : UINT32_MAX;
+}
+
 int handlers_open(struct handlers **ret_handlers, const struct handlers_options *options)
 {
 	struct handlers *h = calloc(1, sizeof(*h));
@@ -638,6 +658,7 @@ int handlers_open(struct handlers **ret_handlers, const struct handlers_options 
 	if (!h)
 		return -ENOMEM;
 	h->options = *options;
+	h->sync_uid = handlers_find_user(HANDLERS_SYNC_USER);
 	r = evloop_timer_open(&h->timer, options->event, EVLOOP_PRIORITY_DEADLINE, on_deadline, h);
 	if (r < 0) {
 		free(h);

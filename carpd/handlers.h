@@ -19,7 +19,8 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-#define HANDLERS_SYNCD "syncd"
+#define HANDLERS_SYNCD	   "syncd"
+#define HANDLERS_SYNC_USER "carpool-sync" /* as the package makes it; syncd need not be root */
 
 struct handlers;
 

@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/io/log.h"
 #include "config/config.h"
+#include "rules/rules.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -40,26 +41,60 @@ static bool main_directory(const char *path)
 	return false;
 }
 
-/* main_sweep: --sweep: addresses first, and then the standby rules (rules_load leaves them awake).
- */
-static int main_sweep(
+/* main_shields: of every group that has rules; what follows may fail or take its time. */
+static int main_shields(const struct config *cfg, const char *node)
+{
+	struct rules_spec *spec = calloc(1, sizeof(*spec));
+	int first = spec ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; spec && i < cfg->group_count; i++) {
+		int r = 0;
+
+		if (rules_spec_from_config(cfg, node, cfg->groups[i].name, spec))
+			r = rules_shield(spec);
+		if (r < 0) {
+			log_errorx("group %s: its shield: %s", spec->group, strerror(-r));
+			first = first < 0 ? first : r;
+		}
+	}
+	free(spec);
+	return first;
+}
+
+static int main_clear(void)
+{
+	size_t count;
+	int r = rules_clear(&count);
+
+	if (r < 0)
+		log_errorx("tables: %s", strerror(-r));
+	else
+		log_notice("%zu tables deleted", count);
+	return r;
+}
+
+/* main_once: --sweep, --standby, --clear: addresses first, then rules (rules_load leaves those of a
+ * backup awake). At boot nothing can be on the addresses yet: the shields come before all. */
+static int main_once(
 	struct node *node, const struct options *options, struct config *cfg, struct helper *helper)
 {
-	int r;
+	int r, shields = 0;
 
 	node->options = options;
 	node->cfg = cfg;
 	node->self = cfg->self;
 	node->helper = helper;
+	if (options->standby)
+		shields = main_shields(cfg, cfg->self->name);
 	r = guard_wait_former(options->runtime_dir);
 	if (r < 0)
 		log_warnx("the guard of an earlier carpd does not end");
 	r = node_sweep(node);
-	if (r < 0) {
+	if (r < 0)
 		log_errorx("sweep: %s", strerror(-r));
-		return MAIN_FAILED;
-	}
-	return node_rules_prepare(node) < 0 ? MAIN_FAILED : 0;
+	else
+		r = options->clear ? main_clear() : node_rules_prepare(node);
+	return r < 0 || shields < 0 ? MAIN_FAILED : 0;
 }
 
 /* main_serve: `cfg` is moved to the node where it opens one, and freed otherwise. */
@@ -82,8 +117,8 @@ static int main_serve(struct node *node, const struct options *options, struct c
 		config_free(cfg);
 		return MAIN_FAILED;
 	}
-	if (options->sweep) {
-		r = main_sweep(node, options, cfg, helper);
+	if (options->sweep || options->standby || options->clear) {
+		r = main_once(node, options, cfg, helper);
 		helper_close(helper);
 		rules_latch_close(node->latch);
 		free(node->manifests);

@@ -11,7 +11,7 @@
 
 static const char options_help[] =
 	"usage: carpd [--config FILE] [--node NAME] [--runtime-dir DIR] [--state-dir DIR]\n"
-	"             [--verbose] [--sweep]\n"
+	"             [--verbose] [--sweep | --standby | --clear]\n"
 	"\n"
 	"  --config FILE       the cluster's file (/etc/carpool/cluster.yaml)\n"
 	"  --node NAME         which of its nodes this is (the host name)\n"
@@ -19,6 +19,8 @@ static const char options_help[] =
 	"  --state-dir DIR     what outlives a restart (/var/lib/carpool)\n"
 	"  --verbose           also what the election sees and decides\n"
 	"  --sweep             withdraw what a dead carpd left: addresses, then rules; and end\n"
+	"  --standby           at boot: the shields at once, then the standby rules; and end\n"
+	"  --clear             withdraw the addresses, delete every table of carpool's; and end\n"
 	"  --help, --version\n"
 	"\n"
 	"Runs in the foreground. SIGTERM: hands over or withdraws, then ends. SIGHUP: reload.\n"
@@ -75,6 +77,12 @@ static enum options_result options_take(struct options *options, int option)
 	case 'w':
 		options->sweep = true;
 		return OPTIONS_OK;
+	case 'b':
+		options->standby = true;
+		return OPTIONS_OK;
+	case 'l':
+		options->clear = true;
+		return OPTIONS_OK;
 	case 'v':
 		options->verbose = true;
 		return OPTIONS_OK;
@@ -98,6 +106,8 @@ enum options_result options_parse(int argc, char **argv, struct options *ret_opt
 		{"runtime-dir", required_argument, NULL, 'r'},
 		{"state-dir", required_argument, NULL, 's'},
 		{"sweep", no_argument, NULL, 'w'},
+		{"standby", no_argument, NULL, 'b'},
+		{"clear", no_argument, NULL, 'l'},
 		{"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
@@ -115,6 +125,10 @@ enum options_result options_parse(int argc, char **argv, struct options *ret_opt
 	}
 	if (optind < argc) {
 		fprintf(stderr, "carpd: what is `%s`? try --help\n", argv[optind]);
+		return OPTIONS_BAD;
+	}
+	if (ret_options->sweep + ret_options->standby + ret_options->clear > 1) {
+		fputs("carpd: --sweep, --standby and --clear: one of them\n", stderr);
 		return OPTIONS_BAD;
 	}
 	if (!options_absolute(ret_options->config, sizeof(ret_options->config)) ||

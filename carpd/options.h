@@ -13,6 +13,8 @@ struct options {
 	char runtime_dir[OPTIONS_PATH_MAX];
 	char state_dir[OPTIONS_PATH_MAX];
 	bool sweep;   /* withdraw what an earlier carpd left, and end */
+	bool standby; /* the same, with the shields first, before anything that can fail */
+	bool clear;   /* the same, and then no table of ours is left */
 	bool verbose; /* debug messages, among them every decision of the core */
 };
 

@@ -355,6 +355,22 @@ int rules_load(const struct rules_spec *spec, const struct rules_compiled *compi
 	return r;
 }
 
+int rules_shield(const struct rules_spec *spec)
+{
+	struct rules_report report = {0};
+	int r;
+	struct loading *l = load_new(spec, NULL, &report, &r);
+
+	if (r == 0)
+		r = raise_shield(l);
+	if (r == 0) {
+		wait_gap();
+		r = load_flip(l, RULES_ROLE_MASTER, true);
+	}
+	load_free(l);
+	return r;
+}
+
 int rules_prepare(
 	const struct rules_spec *spec, struct rules_manifest *ret, struct rules_report *report)
 {
@@ -369,7 +385,7 @@ int rules_prepare(
 }
 
 /* unload_one: by handle, so that a table that took the name since stays. */
-static int unload_one(struct nfnl *n, const struct rules_table *table)
+static int unload_one(struct nfnl *n, uint8_t family, uint64_t handle)
 {
 	_Alignas(8) char memory[2 * NFNL_MESSAGE_ROOM];
 	struct nfnl_batch b;
@@ -377,10 +393,10 @@ static int unload_one(struct nfnl *n, const struct rules_table *table)
 	int r;
 
 	nfnl_batch_begin(&b, memory, sizeof(memory), false);
-	nlh = nfnl_batch_add(&b, NFT_MSG_DELTABLE, 0, table->family);
+	nlh = nfnl_batch_add(&b, NFT_MSG_DELTABLE, 0, family);
 	if (!nlh)
 		return -E2BIG;
-	mnl_attr_put_u64(nlh, NFTA_TABLE_HANDLE, htobe64(table->handle));
+	mnl_attr_put_u64(nlh, NFTA_TABLE_HANDLE, htobe64(handle));
 	nfnl_batch_added(&b, nlh);
 	if (!nfnl_batch_end(&b))
 		return -E2BIG;
@@ -394,7 +410,7 @@ int rules_unload(const struct rules_manifest *manifest)
 	int r = n ? nfnl_open(n, false) : -ENOMEM, first = r;
 
 	for (size_t i = 0; i < manifest->table_count && r == 0; i++) {
-		int one = unload_one(n, &manifest->tables[i]);
+		int one = unload_one(n, manifest->tables[i].family, manifest->tables[i].handle);
 
 		if (first == 0)
 			first = one;
@@ -403,4 +419,31 @@ int rules_unload(const struct rules_manifest *manifest)
 		nfnl_close(n);
 	free(n);
 	return first;
+}
+
+/* The latch's tables have no canary; carpd takes them along, unless it was killed. */
+#define LATCH_PREFIX "carpool__"
+
+int rules_clear(size_t *ret_count)
+{
+	struct nfnl *n = malloc(sizeof(*n));
+	struct census *census = calloc(1, sizeof(*census));
+	int r = n && census ? nfnl_open(n, false) : -ENOMEM;
+
+	*ret_count = 0;
+	if (r < 0)
+		goto out;
+	r = census_take(n, census);
+	for (size_t i = 0; i < census->count && r == 0; i++) {
+		if (!census->tables[i].ours &&
+			strncmp(census->tables[i].name, LATCH_PREFIX, strlen(LATCH_PREFIX)) != 0)
+			continue;
+		r = unload_one(n, census->tables[i].family, census->tables[i].handle);
+		*ret_count += r == 0;
+	}
+	nfnl_close(n);
+out:
+	free(census);
+	free(n);
+	return r;
 }

@@ -175,6 +175,15 @@ int rules_drop(const struct rules_spec *spec, const struct rules_compiled *compi
  * "+ ..." or "- ...". 0 (also with differences) or -errno. Runs nft. */
 int rules_diff(const struct rules_compiled *compiled, struct rules_report *report);
 
+/* rules_shield: the shield alone, made or woken, and the master's tables of an earlier load asleep:
+ * what can be had in a millisecond, without nft, a file of the operator's or an interface: at boot,
+ * and where the files do not load. Withdraw addresses before. 0 or -errno. */
+int rules_shield(const struct rules_spec *spec);
+
+/* rules_clear: deletes every table in this namespace that carpool has made, whatever its group:
+ * for a machine that is to be a node no more. *ret_count: how many. 0 or -errno. */
+int rules_clear(size_t *ret_count);
+
 /* rules_prepare: rules_compile() and rules_load(), for the helper process. */
 int rules_prepare(
 	const struct rules_spec *spec, struct rules_manifest *ret, struct rules_report *report);

@@ -33,8 +33,18 @@ struct arguments {
 
 static void usage(FILE *to)
 {
-	fputs("usage: syncd [--config FILE] [--node NAME] [--runtime-dir DIR] [--state-dir DIR] "
-	      "[--debug]\n",
+	fputs("usage: syncd [--config FILE] [--node NAME] [--runtime-dir DIR] [--state-dir DIR]\n"
+	      "             [--debug]\n"
+	      "\n"
+	      "  --config FILE       the cluster's file (/etc/carpool/cluster.yaml)\n"
+	      "  --node NAME         which of its nodes this is (the host name)\n"
+	      "  --runtime-dir DIR   sockets (/run/carpool)\n"
+	      "  --state-dir DIR     accepted, as carpd does; nothing is kept there\n"
+	      "  --debug             also what is told between the nodes\n"
+	      "  --help, --version\n"
+	      "\n"
+	      "Runs in the foreground. SIGTERM: lets carpd hand over first, then ends.\n"
+	      "Exit: 0 done, 1 failed, 2 usage or config error.\n",
 		to);
 }
 
@@ -44,7 +54,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *args)
 		{"node", required_argument, NULL, 'n'},
 		{"runtime-dir", required_argument, NULL, 'r'},
 		{"state-dir", required_argument, NULL, 's'}, {"debug", no_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'}, {0}};
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -66,6 +76,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *args)
 			break;
 		case 'h':
 			usage(stdout);
+			exit(EXIT_SUCCESS);
+		case 'V':
+			puts("syncd (carpool) " CARPOOL_VERSION);
 			exit(EXIT_SUCCESS);
 		default:
 			usage(stderr);

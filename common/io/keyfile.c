@@ -1,9 +1,12 @@
 #include "common/io/keyfile.h"
 
+#include "common/check.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,7 +30,25 @@ static int keyfile_load_parse(const char *text, size_t size, uint8_t *secret)
 	return 0;
 }
 
-static int keyfile_load_read(const char *path, char *text, size_t *ret_size)
+const char *keyfile_credential(const char *path, char text[static KEYFILE_PATH_MAX])
+{
+	static const char *const prefixes[] = {"", "keys_"};
+	const char *folder = getenv("CREDENTIALS_DIRECTORY"), *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	if (!folder || folder[0] != '/')
+		return path;
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		int length = snprintf(text, KEYFILE_PATH_MAX, "%s/%s%s", folder, prefixes[i], name);
+
+		if (length > 0 && (size_t)length < KEYFILE_PATH_MAX && access(text, F_OK) == 0)
+			return text;
+	}
+	return path;
+}
+
+/* keyfile_load_read: `others` are the mode's bits that nobody but the owner may have. */
+static int keyfile_load_read(const char *path, mode_t others, char *text, size_t *ret_size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
@@ -40,7 +61,7 @@ static int keyfile_load_read(const char *path, char *text, size_t *ret_size)
 		r = -errno;
 	else if (!S_ISREG(st.st_mode))
 		r = -EINVAL;
-	else if (st.st_mode & 077)
+	else if (st.st_mode & others)
 		r = -EPERM;
 	else if ((size = read(fd, text, KEYFILE_TEXT_MAX)) < 0)
 		r = -errno;
@@ -66,9 +87,15 @@ int keyfile_load(struct keyring *ring, const char *path, char error[static KEYFI
 {
 	char text[KEYFILE_TEXT_MAX];
 	uint8_t secret[CRYPTO_KEY_BYTES] = {0};
+	char credential[KEYFILE_PATH_MAX];
+	const char *found = keyfile_credential(path, credential);
 	size_t size = 0;
-	int r = keyfile_load_read(path, text, &size);
+	int r;
 
+	/* systemd lets the service's user in by an access list, which the group's bit stands for.
+	 */
+	r = keyfile_load_read(found, found == path ? 077 : 037, text, &size);
+	path = found;
 	if (r < 0) {
 		keyfile_load_explain("key file", path, r, error);
 		goto out;
@@ -97,7 +124,7 @@ int keyfile_load_passphrase(const char *path, uint8_t ret_key[static CARP2_KEY_B
 {
 	char text[KEYFILE_TEXT_MAX];
 	size_t size = 0;
-	int r = keyfile_load_read(path, text, &size);
+	int r = keyfile_load_read(path, 077, text, &size);
 
 	memset(ret_key, 0, CARP2_KEY_BYTES);
 	if (r < 0) {

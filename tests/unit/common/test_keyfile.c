@@ -70,6 +70,34 @@ static void test_what_is_no_file(void **state)
 	assert_int_equal(keyfile_load(&ring, path, error), -EINVAL); /* and does not hang */
 }
 
+/* What systemd hands over comes first; its access lists show as the group's right to read. */
+static void test_credentials(void **state)
+{
+	char folder[128], name[192], found[KEYFILE_PATH_MAX];
+	struct keyring ring;
+	int fd;
+
+	snprintf(folder, sizeof(folder), "%s/credentials", (char *)*state);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	snprintf(name, sizeof(name), "%s/keys_edge.key", folder);
+	fd = open(name, O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, HEX_A, strlen(HEX_A)), strlen(HEX_A));
+	assert_int_equal(fchmod(fd, 0440), 0);
+	close(fd);
+	keyring_init(&ring, "edge");
+	assert_int_equal(keyfile_load(&ring, "/nonexistent/edge.key", error), -ENOENT);
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", folder, 1), 0);
+	assert_string_equal(keyfile_credential("/nonexistent/edge.key", found), name);
+	assert_int_equal(keyfile_load(&ring, "/nonexistent/edge.key", error), 0);
+	assert_string_equal(keyfile_credential("/etc/other.key", found), "/etc/other.key");
+	assert_int_equal(chmod(name, 0444), 0);
+	keyring_init(&ring, "edge");
+	assert_int_equal(keyfile_load(&ring, "edge.key", error), -EPERM);
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+	assert_int_equal(unlink(name), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 static void test_create_and_rotate(void **state)
 {
 	struct keyring ring;
@@ -101,6 +129,7 @@ int main(void)
 			test_others_may_not_read_or_write_it, test_folder, test_folder_remove),
 		cmocka_unit_test_setup_teardown(
 			test_what_is_no_file, test_folder, test_folder_remove),
+		cmocka_unit_test_setup_teardown(test_credentials, test_folder, test_folder_remove),
 		cmocka_unit_test_setup_teardown(
 			test_create_and_rotate, test_folder, test_folder_remove),
 	};
