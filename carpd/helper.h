@@ -71,8 +71,8 @@ int helper_run(struct helper *helper, const struct helper_command *command,
 /* What is asked of the rules of a group. The helper remembers what it loaded last, in memory: a
  * repair needs no file, and a changed file is not taken up by one. */
 enum helper_rules_task {
-	HELPER_RULES_COMPILE, /* does it compile, and the fingerprint; the manifest's rest is empty
-			       */
+	HELPER_RULES_COMPILE, /* does it compile, and the fingerprint; the manifest's rest is empty.
+			       * The next LOAD or BESIDE takes the result instead of the files */
 	HELPER_RULES_LOAD,    /* the files, in the backup's state: rules_load() */
 	HELPER_RULES_RELOAD,  /* what is loaded, once more, the same way */
 	HELPER_RULES_BESIDE,  /* the files, beside what is loaded: rules_beside() */

@@ -17,6 +17,7 @@ static struct helper_memory *find(
 			snprintf(memories[i].group, sizeof(memories[i].group), "%s", group);
 			memories[i].loaded_fd = -1;
 			memories[i].fresh_fd = -1;
+			memories[i].compiled_fd = -1;
 			return &memories[i];
 		}
 	}
@@ -28,17 +29,57 @@ static bool fresh_counts(const struct helper_memory *memory)
 	return memory->fresh_in_force && rules_compiled_is_whole(memory->fresh_fd);
 }
 
+static void forget(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static bool make(int *fd)
+{
+	forget(fd);
+	*fd = memfd_create("carpool-rules", MFD_CLOEXEC);
+	return *fd >= 0;
+}
+
 /* renew: room for what the task will load. */
 static bool renew(struct helper_memory *memory)
 {
 	int *obsolete = fresh_counts(memory) ? &memory->loaded_fd : &memory->fresh_fd;
 
-	if (*obsolete >= 0)
-		close(*obsolete);
-	if (obsolete == &memory->loaded_fd)
+	forget(obsolete);
+	if (obsolete == &memory->loaded_fd) {
 		memory->loaded_fd = memory->fresh_fd;
-	memory->fresh_fd = memfd_create("carpool-rules", MFD_CLOEXEC);
-	return memory->fresh_fd >= 0;
+		memory->fresh_fd = -1;
+	}
+	return make(&memory->fresh_fd);
+}
+
+/* remember_compiled: what a reload has compiled in order to judge it, it loads: 100,000 rules are
+ * not compiled twice, and a file that changes in between is the next reload's. Used once: a load
+ * that nothing was compiled for reads the files. */
+static bool remember_compiled(struct helper_memory *memory, enum helper_rules_task task)
+{
+	memory->compiled_counts = false;
+	switch (task) {
+	case HELPER_RULES_COMPILE:
+		return make(&memory->compiled_fd);
+	case HELPER_RULES_LOAD:
+	case HELPER_RULES_BESIDE:
+		memory->compiled_counts = rules_compiled_is_whole(memory->compiled_fd);
+		break;
+	case HELPER_RULES_SETTLE: /* of the task before */
+		forget(&memory->compiled_fd);
+		break;
+	case HELPER_RULES_RELOAD:
+	case HELPER_RULES_REPAIR:
+	case HELPER_RULES_DROP:
+	case HELPER_RULES_DIFF:
+	case HELPER_RULES_TASK_COUNT:
+		break;
+	}
+	return true;
 }
 
 struct helper_memory *helper_rules_remember(struct helper_memory memories[static LIMIT_GROUPS],
@@ -46,6 +87,8 @@ struct helper_memory *helper_rules_remember(struct helper_memory memories[static
 {
 	struct helper_memory *memory = find(memories, group);
 
+	if (memory && !remember_compiled(memory, task))
+		return NULL;
 	switch (task) {
 	case HELPER_RULES_LOAD:
 	case HELPER_RULES_RELOAD:
@@ -75,6 +118,8 @@ static int source(const struct helper_memory *memory, enum helper_rules_task tas
 {
 	int fd = memory->loaded_fd;
 
+	if (memory->compiled_counts)
+		return rules_compiled_read(memory->compiled_fd, ret);
 	if (task == HELPER_RULES_COMPILE || task == HELPER_RULES_LOAD ||
 		task == HELPER_RULES_BESIDE)
 		return rules_compile(spec, ret, report);
@@ -139,6 +184,8 @@ void helper_rules_work(const struct config *cfg, const char *node,
 		r = carry_out(memory, task, spec, compiled, result);
 	if (r == 0 && loads)
 		r = rules_compiled_write(compiled, memory->fresh_fd);
+	else if (r == 0 && task == HELPER_RULES_COMPILE)
+		r = rules_compiled_write(compiled, memory->compiled_fd);
 	result->error = r;
 	rules_compiled_free(compiled);
 	free(spec);

@@ -16,6 +16,8 @@ struct helper_memory {
 	int loaded_fd;		/* in force before the latest task; -1 = nothing */
 	int fresh_fd;		/* of the latest task that loads; -1 = nothing */
 	bool fresh_in_force;	/* once it is whole */
+	int compiled_fd;	/* what HELPER_RULES_COMPILE made of the files; -1 = nothing */
+	bool compiled_counts;	/* the task at hand loads that, once */
 };
 
 /* helper_rules_remember: in the helper, before the child of the task is forked: the memory that the

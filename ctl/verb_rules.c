@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VERB_RULES_TIMEOUT_MS 120000 /* 100,000 rules take their time to list */
+#define VERB_RULES_TIMEOUT_MS (30 * 60000) /* as a reload's: verb_reload.c */
 
 int verb_rules(int argc, char **argv)
 {
