@@ -1,10 +1,15 @@
 #include "rules/kernel.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/check.h"
+#include "rules/build.h"
 #include "rules/census.h"
 #include "rules/nfnl.h"
 #include "rules/report.h"
@@ -12,6 +17,7 @@
 
 #define GHOST "carpool_ghost"
 #define PROBE "probe" /* the group whose shield is the table of the trials */
+#define CHAIN "out"   /* in it, made by us: drops what this host sends */
 
 struct trials {
 	struct nfnl commands;
@@ -33,13 +39,37 @@ static int flip(struct trials *t, const char *table, bool asleep, uint32_t gener
 	return nfnl_send_batch(&t->commands, b.start, b.used_bytes);
 }
 
+/* aborted: a flip to `asleep` and, behind it in the same batch, one that is refused. */
+static int aborted(struct trials *t, bool asleep)
+{
+	struct nfnl_batch b;
+
+	nfnl_batch_begin(&b, t->memory, sizeof(t->memory), false);
+	nfnl_batch_flip(&b, NFPROTO_INET, t->table, asleep);
+	nfnl_batch_canary(&b, NFPROTO_INET, GHOST);
+	if (!nfnl_batch_end(&b))
+		return -E2BIG;
+	return nfnl_send_batch(&t->commands, b.start, b.used_bytes);
+}
+
 static int make_table(struct trials *t)
 {
 	const struct shield shield = {.group = PROBE};
 	struct nfnl_batch b;
+	struct build chain = {.batch = &b};
+	int r;
 
 	shield_name(PROBE, t->table);
 	if (!shield_build(&b, t->memory, sizeof(t->memory), &shield, SHIELD_CREATE))
+		return -E2BIG;
+	r = nfnl_send_batch(&t->commands, b.start, b.used_bytes);
+	if (r < 0)
+		return r;
+	memcpy(chain.table, t->table, sizeof(chain.table));
+	nfnl_batch_begin(&b, t->memory, sizeof(t->memory), false);
+	build_chain(&chain, CHAIN, NF_INET_LOCAL_OUT, 0);
+	build_rule_end(&chain, build_rule(), CHAIN, NF_DROP);
+	if (!nfnl_batch_end(&b))
 		return -E2BIG;
 	return nfnl_send_batch(&t->commands, b.start, b.used_bytes);
 }
@@ -97,6 +127,38 @@ static bool try_old_generation(struct trials *t)
 	       moves(t, false, 1);
 }
 
+/* filters: a packet to ourselves, which the chain of the trials drops while its table is awake: the
+ * kernel tells that to the sender (EPERM). 1, 0, or another -errno. */
+static int filters(void)
+{
+	const struct sockaddr_in self = {.sin_family = AF_INET,
+		.sin_port = htons(9),
+		.sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
+
+	if (fd < 0)
+		return -errno;
+	r = sendto(fd, "", 1, 0, (const struct sockaddr *)&self, sizeof(self)) < 0 ? -errno : 0;
+	close(fd);
+	return r == -EPERM ? 1 : r;
+}
+
+/* try_packets: what a listing says of a table is one thing, its hooks are another. */
+static bool try_packets(struct trials *t)
+{
+	return filters() == 1 && moves(t, true, 1) && filters() == 0 && moves(t, false, 1) &&
+	       filters() == 1;
+}
+
+/* try_abort: a batch that fails behind a flip leaves everything as it was: hooks that it had
+ * registered are gone again, and those that it was to remove are there. */
+static bool try_abort(struct trials *t)
+{
+	return aborted(t, true) == -ENOENT && moves(t, false, 0) && filters() == 1 &&
+	       moves(t, true, 1) && aborted(t, false) == -ENOENT && moves(t, true, 0) &&
+	       filters() == 0 && moves(t, false, 1) && filters() == 1;
+}
+
 static const struct {
 	bool (*run)(struct trials *trials);
 	const char *what;
@@ -104,6 +166,8 @@ static const struct {
 	{try_ghost, "refuse to flip a table that is missing"},
 	{try_sleep, "put a table to sleep and wake it"},
 	{try_old_generation, "refuse a batch of an older generation"},
+	{try_packets, "stop filtering with a table that sleeps, or filter with one that woke"},
+	{try_abort, "undo a flip whose batch fails"},
 };
 
 int kernel_probe(struct rules_report *report)
