@@ -185,7 +185,7 @@ int nfnl_generation(struct nfnl *n, uint32_t *ret_generation)
 	return r;
 }
 
-int nfnl_dump(struct nfnl *n, uint16_t type, uint8_t family, const char *table,
+static int dump(struct nfnl *n, uint16_t type, uint8_t family, const char *table, const char *chain,
 	void (*visit)(const struct nlmsghdr *nlh, void *context), void *context)
 {
 	_Alignas(8) char message[512];
@@ -196,6 +196,8 @@ int nfnl_dump(struct nfnl *n, uint16_t type, uint8_t family, const char *table,
 
 	if (table) /* the table is attribute 1 of every kind of object */
 		mnl_attr_put_strz(nlh, NFTA_RULE_TABLE, table);
+	if (chain)
+		mnl_attr_put_strz(nlh, NFTA_RULE_CHAIN, chain);
 	r = send_bytes(n, nlh, nlh->nlmsg_len);
 	while (r == 0 && !w.done) {
 		ssize_t got = receive(n, 0);
@@ -207,6 +209,18 @@ int nfnl_dump(struct nfnl *n, uint16_t type, uint8_t family, const char *table,
 	if (r == 0)
 		r = w.error;
 	return r ? r : w.interrupted ? -EINTR : 0;
+}
+
+int nfnl_dump(struct nfnl *n, uint16_t type, uint8_t family, const char *table,
+	void (*visit)(const struct nlmsghdr *nlh, void *context), void *context)
+{
+	return dump(n, type, family, table, NULL, visit, context);
+}
+
+int nfnl_dump_chain(struct nfnl *n, uint8_t family, const char *table, const char *chain,
+	void (*visit)(const struct nlmsghdr *nlh, void *context), void *context)
+{
+	return dump(n, NFT_MSG_GETRULE, family, table, chain, visit, context);
 }
 
 int nfnl_request(struct nfnl *n, const void *messages, size_t size_bytes,

@@ -44,9 +44,12 @@ void nfnl_close(struct nfnl *n);
 int nfnl_generation(struct nfnl *n, uint32_t *ret_generation);
 
 /* nfnl_dump: all objects of a kind (NFT_MSG_GET...), of one family (NFPROTO_UNSPEC = all), and of
- * one table where the kernel filters by it (rules, sets, objects); `visit` sees each message and
- * must not use `n`. -EINTR: a commit cut through, what was visited is no snapshot; other -errno. */
+ * one table where the kernel filters by it (rules, sets, objects), rules of one `chain` of it (or
+ * NULL); `visit` sees each message and must not use `n`. -EINTR: a commit cut through, what was
+ * visited is no snapshot; other -errno. */
 int nfnl_dump(struct nfnl *n, uint16_t type, uint8_t family, const char *table,
+	void (*visit)(const struct nlmsghdr *nlh, void *context), void *context);
+int nfnl_dump_chain(struct nfnl *n, uint8_t family, const char *table, const char *chain,
 	void (*visit)(const struct nlmsghdr *nlh, void *context), void *context);
 
 /* nfnl_request: sends prepared messages, not a batch, and hands every answer to `visit`. Returns 0,
