@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
 """Rulesets: the switch beside `nft -f`, the gap of a foreign flush, and a storm across everything.
 
-  ./dev bench rules [switch] [gap] [storm] [corpus]      all of them without words; `switch` takes minutes
+  ./dev bench rules [switch] [gap] [storm] [pair] [corpus]      all of them without words; `switch` takes minutes
 
 switch   time of both directions at 10, 1,000, 10,000 and 100,000 rules in chains of 1,000, and of `nft -f` of the
          same file in the same run
 gap      `nft flush ruleset` on a master in a packet storm: forbidden packets, and the time from the first to the
          last of them, 20 times
-storm    10,000 switches, loads, reloads and a refused promotion in a storm of packets that must not pass; then a
-         real pair: hand-overs, reloads, a killed daemon and its guard
+storm    10,000 switches, loads, reloads, flushes and a refused promotion in a storm of packets that must not pass
+pair     the same for a real pair: for RULES_PAIR_SECONDS (150) starts, hand-overs, reloads, killed, frozen and crashed
+         daemons, foreign flushes, a lost table, repairs; a witness behind it counts
 corpus   every ruleset of tests/system/rulesets in both roles, and 20,000 rules with 20,000 elements"""
 import os
 import re
 import statistics
 import subprocess
 import sys
-import threading
 import time
 
 BUILD = os.path.abspath(os.environ.get("CARPOOL_BUILD", "build"))
@@ -30,6 +30,7 @@ import rules_stormlab as storm  # noqa: E402
 
 SIZES = [int(size) for size in os.environ.get("RULES_SIZES", "10,1000,10000,100000").split(",")]
 FLIPS = os.environ.get("RULES_FLIPS", "10000")
+PAIR_SECONDS = int(os.environ.get("RULES_PAIR_SECONDS", "150"))
 
 
 def ruleset(rules):
@@ -101,84 +102,34 @@ def gap():
 
 
 def storm_of_switches():
-    os.environ["RULES_FLIPS"], os.environ["RULES_RELOADS"] = FLIPS, "50"
-    for name, cases in (("storm", []), ("reload", ["reloads_in_the_storm"])):
+    os.environ["RULES_FLIPS"], os.environ["RULES_RELOADS"], os.environ["RULES_FLUSHES"] = FLIPS, "50", "40"
+    for name, cases in (("storm", []), ("reload", ["reloads_in_the_storm", "flush_behind_the_latch_leaves_none"])):
         subprocess.run([sys.executable, f"{SYSTEM}/test_rules_{name}.py", *cases], check=True)
 
 
-WITNESS = """
-table netdev witness {
-	counter forbidden { }
-	counter unnatted { }
-	counter passed { }
-	chain in {
-		type filter hook ingress device "br0" priority 0;
-		ip saddr { 10.1.0.10, 10.2.0.254 } udp dport { 7, 8 } counter name "forbidden"
-		ip saddr 10.1.0.10 ip protocol udp counter name "unnatted"
-		ip saddr 10.2.0.254 udp dport 9 counter name "passed"
-		ip protocol udp drop
-	}
-}
-"""
-
-
 def pair_in_the_storm():
-    """Real daemons: two nodes between a LAN that floods and a WAN that counts."""
-    import pair as lab
+    """Real daemons: two nodes between a LAN that floods and a WAN that counts; every event, over and over."""
+    import pair_stormlab
 
-    rules = lab.RULES.replace("table inet edge {", """table inet edge {
-	chain pre { type filter hook prerouting priority raw; policy accept; udp dport 8 drop; }
-""").replace('iifname "lan0" oifname "wan0"', 'udp dport 7 drop\n\t\tiifname "lan0" oifname "wan0"')
-    with lab.Pair(advbase="200ms", daemons=False) as pair:
-        def counters():
-            listing = subprocess.run(["ip", "netns", "exec", pair.wan, "nft", "list", "counters"], check=True,
-                                     capture_output=True, text=True).stdout
-            return {k: int(v) for k, v in re.findall(r"counter (\w+) \{\n\t\tpackets (\d+)", listing)}
-
-        def write(more=""):
-            with open(pair.dir + "/edge.nft", "w") as file:
-                file.write(rules + more)
-
-        def passes(what):
-            before = counters()["passed"]
-            lab.wait(lambda: counters()["passed"] > before + 100, 30, what)
-
-        write()
-        subprocess.run(["ip", "netns", "exec", pair.wan, "nft", "-f", "-"], input=WITNESS, text=True, check=True)
-        flood = subprocess.Popen(["ip", "netns", "exec", pair.lan, os.environ["RULES_STORM"], "10.2.0.100", "9,7,9,8"],
-                                 stdout=subprocess.PIPE)
-        try:
-            flood.stdout.readline()
-            pair.start_all()
-            passes("the start")
-            for number in range(10):
-                master = pair.master()
-                write(f"table inet more{number % 2} {{\n}}\n")
-                assert master.carpool("reload", timeout=60).returncode == 0
-                assert pair.fw2.carpool("reload", timeout=60).returncode == 0
-                assert pair.fw1.carpool("reload", timeout=60).returncode == 0
-                passes("reload")
-                lab.wait(lambda: master.peer()["ready"], 30, "the standby is ready")
-                assert master.carpool("handover", timeout=60).returncode == 0
-                passes("hand-over")
-            for number in range(4):
-                master = pair.master()
-                for daemon in ("carpd", "syncd"):
-                    master.kill(daemon)  # the guard's work
-                lab.wait(lambda: pair.master() not in (None, master), 30, "the other takes over")
-                passes("take-over")
-                pair.start(master)
-                lab.wait(lambda: pair.master() and pair.master().peer()["ready"], 60, "the killed one is back")
-            print(f"a pair, 10 hand-overs, 30 reloads, 4 kills: witness: {counters()}")
-            assert counters()["forbidden"] == 0 and counters()["unnatted"] == 0, counters()
-        finally:
-            flood.kill()
-            flood.wait()
+    end = time.monotonic() + PAIR_SECONDS
+    with pair_stormlab.StormPair() as pair:
+        pair.starts()
+        for name in pair_stormlab.SLOW:
+            getattr(pair, name)()
+        while time.monotonic() < end:
+            for name in pair_stormlab.ROUND:
+                getattr(pair, name)()
+            pair.handovers_back_to_back(10)
+        print(f"a pair in the storm: {pair.tally}\nwitness: {pair.counters()}", flush=True)
+        pair.witness_sees()
 
 
 def corpus():
     subprocess.run([sys.executable, f"{SYSTEM}/test_rules_corpus.py"], check=True,
-                   env={**os.environ, "RULES_CORPUS": "all"})
+                   env={**os.environ, "RULES_CORPUS_BIG": "20000"})
+
+
+WORDS = ["switch", "gap", "storm", "pair", "corpus"]
 
 
 def in_namespace(case):
@@ -192,10 +143,10 @@ def in_namespace(case):
 
 def main():
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    if "--help" in sys.argv or set(words) - {"switch", "gap", "storm", "corpus"}:
+    if "--help" in sys.argv or set(words) - set(WORDS):
         print(__doc__)
         return 2
-    words = words or ["switch", "gap", "storm", "corpus"]
+    words = words or WORDS
     failed = 0
     if "switch" in words:
         failed |= in_namespace(switch)
@@ -203,6 +154,7 @@ def main():
         failed |= in_namespace(gap)
     if "storm" in words:
         storm_of_switches()
+    if "pair" in words:
         pair_in_the_storm()
     if "corpus" in words:
         corpus()

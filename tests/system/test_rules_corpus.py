@@ -1,5 +1,5 @@
-"""Every ruleset of tests/system/rulesets: compiled, held asleep, woken, put to sleep, reloaded without a gap: always
-equal to plain `nft -f`. What this kernel cannot compile is skipped by name, and `check` says where."""
+"""Every ruleset of tests/system/rulesets, as a master's and as a backup's: compiled, held asleep, woken, put to sleep,
+reloaded without a gap: always equal to plain `nft -f`. What this kernel cannot compile is skipped by name, and `check` says where."""
 import os
 import re
 import shutil
@@ -13,7 +13,7 @@ CANNOT = ("Could not process rule: Operation not supported", "unsupported family
 # "No such file or directory" is what the kernel says of an expression that it was built without; it is taken for
 # that only where the file is there for this very expression.
 LACKING = {"queue.nft": "NFT_QUEUE", "synproxy.nft": "NFT_SYNPROXY", "flowtable.nft": "NF_FLOW_TABLE"}
-ALL = os.environ.get("RULES_CORPUS") == "all"  # both roles for each, and 20,000 rules: `./dev bench rules corpus`
+BIG = int(os.environ.get("RULES_CORPUS_BIG", "20000"))  # rules, and as many elements
 
 
 def generated(rules, elements):
@@ -52,43 +52,79 @@ def compare(path, backup="-"):
     want = sections(run("nft", "-s", "list", "ruleset"))
     owned_asleep = {head for head, body in want.items() if "\tflags dormant" in body}
     run("nft", "flush", "ruleset")
-    run(TOOL, "load", "edge", path, backup, ",".join(NAMES), "10.1.0.254/24,fd01::fe/64", "m")
+    as_master(path, backup, want, owned_asleep)
+    as_backup(path, want, owned_asleep)
+    return list(want)
+
+
+ADDRESSES = "10.1.0.254/24,fd01::fe/64"
+
+
+def tool(verb, master, backup):
+    return run(TOOL, verb, "edge", master, backup, ",".join(NAMES), ADDRESSES, "m")
+
+
+def all_asleep(want, when):
     for head in want:
-        assert asleep(*head.split()[1:3]), f"{head}: awake after the load"
+        assert asleep(*head.split()[1:3]), f"{head}: awake {when}"
+
+
+def is_listed(want, owned_asleep, what):
+    """Awake, all but what sleeps in the file itself, and to the letter what `nft -f` makes of it."""
+    listing = run("nft", "-s", "list", "ruleset")
+    assert "carpool_new_" not in listing, listing
+    got = {h: b for h, b in sections(listing).items() if h in want}
+    for head in owned_asleep:
+        assert "\tflags dormant" in got[head], f"{head}: was woken against its file"
+    assert same(got, want), f"{what}\nwant {want}\ngot {got}"
+
+
+def as_master(path, backup, want, owned_asleep):
+    """The group's master file: awake on the master alone."""
+    name = os.path.basename(path)
+    tool("load", path, backup)
+    all_asleep(want, "after the load")
     assert not asleep("inet", "carpool_edge"), "the shield sleeps after the load"
     for _ in range(2):
         assert run(TOOL, "master", "m") == "master ok\n"
         assert asleep("inet", "carpool_edge"), "the shield is awake on the master"
-        got = sections(run("nft", "-s", "list", "ruleset"))
-        got = {h: b for h, b in got.items() if h in want}
-        for head in owned_asleep:
-            assert "\tflags dormant" in got[head], f"{head}: was woken against its file"
-        assert same(got, want), f"{os.path.basename(path)}\nwant {want}\ngot {got}"
+        is_listed(want, owned_asleep, name)
         assert run(TOOL, "backup", "m") == "backup ok\n"
-        for head in want:
-            assert asleep(*head.split()[1:3]), f"{head}: awake on the backup"
+        all_asleep(want, "on the backup")
         assert not asleep("inet", "carpool_edge")
     # Reloaded without a gap, as a backup and as a master: the very same again.
-    for role in ("backup", "master") if ALL else ("backup", "master")[len(os.path.basename(path)) % 2:][:1]:
+    for role in ("backup", "master"):
         run(TOOL, role, "m")
-        said = run(TOOL, "reload", "edge", path, backup, ",".join(NAMES), "10.1.0.254/24,fd01::fe/64", "m")
+        said = tool("reload", path, backup)
         assert said.count(f"take-over {role} ok") == 2, said
-        listing = run("nft", "-s", "list", "ruleset")
-        assert "carpool_new_" not in listing, listing
-        got = {h: b for h, b in sections(listing).items() if h in want}
-        for head in want:
-            got[head] = got[head].replace("\tflags dormant", "").lstrip("\n") if role == "backup" and head not in owned_asleep \
-                else got[head]
-        assert same(got, want), f"{os.path.basename(path)} reloaded as {role}\nwant {want}\ngot {got}"
+        if role == "backup":
+            all_asleep(want, "after a backup's reload")
+        else:
+            is_listed(want, owned_asleep, f"{name} reloaded as a master")
     run(TOOL, "backup", "m")
-    if not ALL:
-        return list(want)
     # A second load finds the first one's tables and takes their place.
-    run(TOOL, "load", "edge", path, backup, ",".join(NAMES), "10.1.0.254/24,fd01::fe/64", "m")
+    tool("load", path, backup)
     assert run(TOOL, "verify", "m") == "backup ok\n"
     run(TOOL, "unload", "m")
     assert run("nft", "list", "tables") == ""
-    return list(want)
+
+
+def as_backup(path, want, owned_asleep):
+    """The group's backup file: awake on the backup alone, behind the shield."""
+    name = os.path.basename(path)
+    with open("other.nft", "w") as file:
+        file.write("table inet the_masters {\n\tchain c {\n\t\ttype filter hook forward priority 0\n\t}\n}\n")
+    other = os.path.abspath("other.nft")
+    tool("load", other, path)
+    is_listed(want, owned_asleep, f"{name} as a backup's")
+    assert run(TOOL, "master", "m") == "master ok\n"
+    all_asleep(want, "on the master, as a backup's")
+    assert run(TOOL, "backup", "m") == "backup ok\n"
+    is_listed(want, owned_asleep, f"{name} as a backup's, once more")
+    assert tool("reload", other, path).count("take-over backup ok") == 2
+    is_listed(want, owned_asleep, f"{name} as a backup's, reloaded")
+    run(TOOL, "unload", "m")
+    assert run("nft", "list", "tables") == ""
 
 
 def case_of(name):
@@ -141,13 +177,9 @@ def big(rules, elements):
     assert compare(os.path.abspath("big.nft")) == ["table inet big {"]
 
 
-def big_2000_rules():
-    big(2000, 2000)
-
-
-def big_20000_rules():
-    big(20000, 20000)
+def big_set_and_many_rules():
+    big(BIG, BIG)
 
 
 main([case_of(name) for name in sorted(os.listdir(CORPUS)) if name.endswith(".nft")]
-     + [iptables_translated, big_20000_rules if ALL else big_2000_rules])
+     + [iptables_translated, big_set_and_many_rules])

@@ -243,6 +243,19 @@ def switches_among_foreign_commits():
     run("nft", "delete", "table", "ip", "busy")
 
 
+def a_wake_that_the_kernel_refuses_leaves_the_backup():
+    """A place has room for 1,024 hooks (net/netfilter/core.c): somebody has taken them all, and waking fails."""
+    ready()
+    run("nft", "-f", "-", text="table inet crowd {\n" + "".join(
+        f"chain c{i} {{ type filter hook forward priority 1; }}\n" for i in range(1024)) + "}\n")
+    said = run(TOOL, "master", "m", fails=True)
+    assert said == "backup failed\nArgument list too long\n", said
+    backup_holds()
+    assert asleep("inet", "fw")
+    run("nft", "delete", "table", "inet", "crowd")
+    assert run(TOOL, "master", "m") == "master ok\n"
+
+
 def unload_takes_only_ours():
     ready()
     run("nft", "add", "table", "ip", "docker")
@@ -254,4 +267,5 @@ def unload_takes_only_ours():
 main([foreign_table_is_refused, other_groups_table_is_refused, deleted_master_table_refuses_the_promotion,
       deleted_under_an_open_switch, flush_by_somebody_else, damaged_shield_is_made_again,
       foreign_rule_is_noticed, packets_and_elements_are_no_change, reload_on_a_master_steps_back_first,
-      switches_among_foreign_commits, wrong_files_say_where, what_nft_does_not_read_again_is_named, compiles_without_privilege, fingerprints, many_flips, unload_takes_only_ours])
+      switches_among_foreign_commits, wrong_files_say_where, what_nft_does_not_read_again_is_named, compiles_without_privilege, fingerprints, many_flips,
+      a_wake_that_the_kernel_refuses_leaves_the_backup, unload_takes_only_ours])
