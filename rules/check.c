@@ -26,7 +26,7 @@
 #include "rules/shield.h"
 
 #define CANDIDATES_MAX 8u
-#define TRY_TIMEOUT_MS 60000u
+#define TRY_TIMEOUT_MS RULES_COMPILE_TIMEOUT_MS /* one load, and the trace */
 
 /* A group of the node, compiled. */
 struct checked {
