@@ -33,6 +33,7 @@ static const char *const flow_error_names[] = {
 	[FLOW_BAD_TCP] = "FLOW_BAD_TCP",
 	[FLOW_BAD_HELPER] = "FLOW_BAD_HELPER",
 	[FLOW_BAD_REPLY] = "FLOW_BAD_REPLY",
+	[FLOW_BAD_EXPECT] = "FLOW_BAD_EXPECT",
 };
 _Static_assert(ARRAY_LEN(flow_error_names) == FLOW_ERROR_COUNT, "a name for every error");
 
@@ -140,8 +141,10 @@ static void flow_merge_tcp(struct flow *onto, const struct flow *from)
 
 void flow_merge(struct flow *onto, const struct flow *from)
 {
-	if (from->has & FLOW_HAS_REPLY)
+	if (from->has & FLOW_HAS_REPLY) {
 		onto->reply = from->reply;
+		onto->expect = from->expect;
+	}
 	if (from->has & FLOW_HAS_STATUS)
 		onto->status = from->status;
 	if (from->has & FLOW_HAS_TIMEOUT)
@@ -193,6 +196,8 @@ bool flow_same(const struct flow *a, const struct flow *b)
 		return false;
 	if (a->has & FLOW_HAS_REPLY && !flow_tuple_equal(&a->reply, &b->reply))
 		return false;
+	if (flow_is_expectation(a) && memcmp(&a->expect, &b->expect, sizeof(a->expect)) != 0)
+		return false;
 	if (a->has & FLOW_HAS_STATUS && a->status != b->status)
 		return false;
 	if (a->has & FLOW_HAS_MARK && a->mark != b->mark)
@@ -242,11 +247,13 @@ static void flow_encode_key(struct wbuf *w, const struct flow *flow, uint8_t dif
 	uint8_t shape = differs;
 
 	CHECK(flow->orig.family == IPADDR_V4 || flow->orig.family == IPADDR_V6);
-	CHECK(flow->zone_dir <= FLOW_ZONE_REPLY);
+	CHECK(flow->zone_dir <= FLOW_ZONE_EXPECTATION);
 	if (flow->orig.family == IPADDR_V6)
 		shape |= SHAPE_V6;
 	if (flow->zone)
-		shape |= (uint8_t)(SHAPE_ZONE | flow->zone_dir << SHAPE_DIR_SHIFT);
+		shape |= SHAPE_ZONE;
+	if (flow->zone || flow_is_expectation(flow))
+		shape |= (uint8_t)(flow->zone_dir << SHAPE_DIR_SHIFT);
 	wbuf_u8(w, shape);
 	wbuf_u8(w, flow->orig.proto);
 	if (flow->zone)
@@ -260,7 +267,7 @@ static enum flow_error flow_decode_key(struct rbuf *r, struct flow *flow, uint8_
 	uint8_t proto = rbuf_u8(r);
 
 	flow->zone_dir = (shape & SHAPE_DIR_MASK) >> SHAPE_DIR_SHIFT;
-	if (flow->zone_dir > FLOW_ZONE_REPLY || (flow->zone_dir && !(shape & SHAPE_ZONE)))
+	if (flow->zone_dir && !flow_is_expectation(flow) && !(shape & SHAPE_ZONE))
 		return FLOW_BAD_SHAPE;
 	if (shape & SHAPE_ZONE) {
 		flow->zone = (uint16_t)varint_read(r, UINT16_MAX);
@@ -359,6 +366,20 @@ static enum flow_error flow_decode_tcp(struct rbuf *r, struct flow *flow)
 	return FLOW_OK;
 }
 
+static void flow_encode_expect(struct wbuf *w, const struct flow *flow)
+{
+	const struct flow_expect *expect = &flow->expect;
+	size_t length = strnlen(expect->fn, sizeof(expect->fn));
+
+	wbuf_u8(w, expect->nat_dir);
+	wbuf_bytes(w, expect->nat_source, flow_address_bytes(flow->orig.family));
+	wbuf_be16(w, expect->nat_port);
+	wbuf_u8(w, expect->class);
+	wbuf_u8(w, expect->flags);
+	wbuf_u8(w, (uint8_t)length);
+	wbuf_bytes(w, expect->fn, length);
+}
+
 static void flow_encode_extra(struct wbuf *w, const struct flow *flow)
 {
 	if (flow->has & FLOW_HAS_SCTP) {
@@ -384,6 +405,36 @@ static void flow_encode_extra(struct wbuf *w, const struct flow *flow)
 		wbuf_u8(w, flow->master.proto);
 		flow_encode_tuple(w, &flow->master);
 	}
+	if (flow_is_expectation(flow) && flow->has & FLOW_HAS_REPLY)
+		flow_encode_expect(w, flow);
+}
+
+/* flow_name_byte: what names that reach the kernel, logs and JSON may be made of. */
+static bool flow_name_byte(char c)
+{
+	return c > ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
+static enum flow_error flow_decode_expect(struct rbuf *r, struct flow *flow)
+{
+	struct flow_expect *expect = &flow->expect;
+	uint8_t length;
+
+	expect->nat_dir = rbuf_u8(r);
+	rbuf_bytes(r, expect->nat_source, flow_address_bytes(flow->orig.family));
+	expect->nat_port = rbuf_be16(r);
+	expect->class = rbuf_u8(r);
+	expect->flags = rbuf_u8(r);
+	length = rbuf_u8(r);
+	if (r->failed)
+		return FLOW_SHORT;
+	if (length >= sizeof(expect->fn) || expect->nat_dir > 1)
+		return FLOW_BAD_EXPECT;
+	rbuf_bytes(r, expect->fn, length);
+	for (uint8_t i = 0; i < length && !r->failed; i++)
+		if (!flow_name_byte(expect->fn[i]))
+			return FLOW_BAD_EXPECT;
+	return FLOW_OK;
 }
 
 /* flow_decode_helper: a name ends in its field, is padded with NULs, and is plain text: it reaches
@@ -396,9 +447,7 @@ static enum flow_error flow_decode_helper(struct rbuf *r, struct flow *flow)
 	if (r->failed)
 		return FLOW_SHORT;
 	for (length = 0; length < FLOW_HELPER_MAX && flow->helper[length]; length++) {
-		char c = flow->helper[length];
-
-		if (c <= ' ' || c > '~' || c == '"' || c == '\\')
+		if (!flow_name_byte(flow->helper[length]))
 			return FLOW_BAD_HELPER;
 	}
 	if (length == 0 || length == FLOW_HELPER_MAX)
@@ -443,7 +492,17 @@ static enum flow_error flow_decode_extra(struct rbuf *r, struct flow *flow)
 		error = flow_decode_helper(r, flow);
 	if (!error && flow->has & FLOW_HAS_MASTER)
 		error = flow_decode_master(r, flow);
+	if (!error && flow_is_expectation(flow) && flow->has & FLOW_HAS_REPLY)
+		error = flow_decode_expect(r, flow);
 	return error;
+}
+
+/* flow_expect_parts: an expectation that is told whole names its master, in its own family: the
+ * address that NAT put into the payload is of the master's. */
+static bool flow_expect_parts(const struct flow *flow)
+{
+	return !(flow->has & ~(uint32_t)FLOW_HAS_EXPECTATION) &&
+	       (!(flow->has & FLOW_HAS_REPLY) || flow->has & FLOW_HAS_MASTER);
 }
 
 void flow_stamp_encode(struct wbuf *w, const struct flow_stamp *stamp)
@@ -497,6 +556,8 @@ enum flow_error flow_parts_decode(struct rbuf *r, struct flow *ret_flow)
 	if (flow->has & ~(uint32_t)FLOW_HAS_ALL)
 		return FLOW_BAD_SHAPE;
 	error = flow_decode_key(r, flow, &differs);
+	if (!error && flow_is_expectation(flow) && !flow_expect_parts(flow))
+		error = FLOW_BAD_EXPECT;
 	if (!error)
 		error = flow_decode_reply(r, flow, differs);
 	if (error)
@@ -508,6 +569,9 @@ enum flow_error flow_parts_decode(struct rbuf *r, struct flow *ret_flow)
 	error = flow_decode_tcp(r, flow);
 	if (!error)
 		error = flow_decode_extra(r, flow);
+	if (!error && flow_is_expectation(flow) && flow->has & FLOW_HAS_MASTER &&
+		flow->master.family != flow->orig.family)
+		error = FLOW_BAD_EXPECT;
 	if (error)
 		return r->failed ? FLOW_SHORT : error;
 	if (flow->has & FLOW_HAS_ID)

@@ -5,6 +5,12 @@
  * parts are meant, and flow_merge() lays a partial flow over a whole one. Only the key (zone and
  * original tuple), the group and the stamp are always there.
  *
+ * An expectation - a flow that a helper has announced and that has not come yet: FTP's data
+ * connection - is carried as a flow whose zone_dir says so (flow_is_expectation). Its key is the
+ * expected tuple, its `reply` the mask (of the source alone, as in the kernel), its master the flow
+ * that announced it; `expect` says what becomes of it when it comes. It has no other parts than
+ * these, a timeout, its helper's name and an id.
+ *
  * NAT has no field. The kernel tells it only by the reply tuple and two status bits: with SRC_NAT
  * the new source is the reply's destination, with DST_NAT the new destination is the reply's source
  * (facts 2.2).
@@ -23,9 +29,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FLOW_LABELS_BYTES 16u
-#define FLOW_HELPER_MAX	  16u  /* NF_CT_HELPER_NAME_LEN, with the NUL */
-#define FLOW_BYTES_MAX	  320u /* the longest encoding; CHECKed by the unit test */
+#define FLOW_LABELS_BYTES  16u
+#define FLOW_HELPER_MAX	   16u	/* NF_CT_HELPER_NAME_LEN, with the NUL */
+#define FLOW_EXPECT_FN_MAX 32u	/* with the NUL; the kernel's longest is "nat-follow-master" */
+#define FLOW_BYTES_MAX	   320u /* the longest encoding; CHECKed by the unit test */
 
 /* Kernel values that decide something here (uapi linux/netfilter/nf_conntrack_common.h and
  * nf_conntrack_tcp.h; repeated because common includes no kernel header). */
@@ -70,6 +77,10 @@ enum flow_has {
 	FLOW_HAS_ALL = (1 << 13) - 1,
 };
 
+/* What an expectation can have. */
+#define FLOW_HAS_EXPECTATION                                                                       \
+	(FLOW_HAS_REPLY | FLOW_HAS_TIMEOUT | FLOW_HAS_HELPER | FLOW_HAS_MASTER | FLOW_HAS_ID)
+
 /* What never changes in a flow's life: an update to somebody who knows the flow leaves it out. */
 #define FLOW_HAS_FOR_LIFE (FLOW_HAS_REPLY | FLOW_HAS_HELPER | FLOW_HAS_MASTER)
 
@@ -77,6 +88,7 @@ enum flow_zone_dir {
 	FLOW_ZONE_BOTH = 0,
 	FLOW_ZONE_ORIG = 1,
 	FLOW_ZONE_REPLY = 2,
+	FLOW_ZONE_EXPECTATION = 3, /* not a flow: an expected one, in both directions of the zone */
 };
 
 struct flow_tuple {
@@ -103,6 +115,16 @@ struct flow_seqadj {
 	int32_t offset_after;
 };
 
+/* What an expectation prescribes; told with FLOW_HAS_REPLY, which then is the mask. */
+struct flow_expect {
+	uint8_t nat_source[16]; /* with nat_port: what the helper replaced in the payload; of the */
+	uint16_t nat_port;	/* master's family; all zero: no NAT */
+	uint8_t nat_dir;	/* of the master's direction whose NAT it follows: 0 or 1 */
+	uint8_t class;		/* which of the helper's policies */
+	uint8_t flags;		/* NF_CT_EXPECT_PERMANENT 1, INACTIVE 2 */
+	char fn[FLOW_EXPECT_FN_MAX]; /* the kernel's function for it, by name; "" none */
+};
+
 struct flow {
 	uint32_t has; /* enum flow_has */
 	uint16_t zone;
@@ -124,8 +146,14 @@ struct flow {
 	struct flow_seqadj seqadj[2];
 	uint32_t synproxy[3]; /* isn, its, tsoff */
 	char helper[FLOW_HELPER_MAX];
+	struct flow_expect expect; /* zeroed in flows */
 	struct flow_stamp stamp;
 };
+
+static inline bool flow_is_expectation(const struct flow *flow)
+{
+	return flow->zone_dir == FLOW_ZONE_EXPECTATION;
+}
 
 enum flow_error {
 	FLOW_OK = 0,
@@ -135,6 +163,7 @@ enum flow_error {
 	FLOW_BAD_TCP,	 /* state or scale out of range, TCP parts on another protocol */
 	FLOW_BAD_HELPER, /* not a printable, NUL-padded name */
 	FLOW_BAD_REPLY,	 /* reply part named but equal to what it differs from */
+	FLOW_BAD_EXPECT, /* parts that no expectation has, or without its master */
 	FLOW_ERROR_COUNT,
 };
 

@@ -34,7 +34,7 @@
 #include "common/rbuf.h"
 #include "common/wbuf.h"
 
-#define SYNCMSG_VERSION	    3u
+#define SYNCMSG_VERSION	    4u
 #define SYNCMSG_BODY_MAX    (FLOW_BYTES_MAX + 5u)
 #define SYNCMSG_BYTES_MAX   (1u + 2u + SYNCMSG_BODY_MAX)
 #define SYNCMSG_CLUSTER_MAX 33u /* with the NUL */

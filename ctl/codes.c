@@ -246,6 +246,8 @@ static const struct code codes_all[] = {
 		"versions that do not fit: update the older one"},
 	{CODE_CLOSE, "BROKEN", "an error of the socket or of TLS", "syncd's log has the error"},
 	{CODE_CLOSE, "CLOSED_BY_PEER", "the peer closed it", "its log says why"},
+	{CODE_CLOSE, "FLOW_BAD_EXPECT",
+		"an expectation with parts that none has, or without its master", NOTHING},
 	{CODE_CLOSE, "FLOW_BAD_FAMILY", "a flow of neither IPv4 nor IPv6", NOTHING},
 	{CODE_CLOSE, "FLOW_BAD_HELPER", "a flow whose helper is no name", NOTHING},
 	{CODE_CLOSE, "FLOW_BAD_REPLY", "a flow whose reply differs in nothing, but says so",

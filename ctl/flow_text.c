@@ -44,9 +44,17 @@ void flow_text_render(FILE *out, const json_t *flow)
 	if (*field_text(flow, "state"))
 		fprintf(out, " %s", field_text(flow, "state"));
 	flow_text_tuple(out, json_object_get(flow, "orig"));
-	if (status && !flow_text_has_status(status, "SEEN_REPLY"))
+	if (json_is_true(json_object_get(flow, "expected"))) {
+		fputs(" [EXPECTED] mask:", out);
+		flow_text_tuple(out, json_object_get(flow, "mask"));
+	} else if (status && !flow_text_has_status(status, "SEEN_REPLY")) {
 		fputs(" [UNREPLIED]", out);
+	}
 	flow_text_tuple(out, json_object_get(flow, "reply"));
+	if (json_object_get(flow, "master")) {
+		fputs(" master:", out);
+		flow_text_tuple(out, json_object_get(flow, "master"));
+	}
 	if (flow_text_has_status(status, "ASSURED"))
 		fputs(" [ASSURED]", out);
 	fprintf(out, " mark=%.0f", field_number(flow, "mark", 0));

@@ -269,27 +269,31 @@ static bool parse_synproxy(const struct attr *parent, struct flow *flow)
 	return !list.failed;
 }
 
+/* parse_name: a name that another kernel would not take is as good as none: false. */
+static bool parse_name(const struct attr *attr, char *name, size_t size_bytes)
+{
+	size_t length = strnlen((const char *)attr->data, attr->size_bytes);
+
+	if (length == 0 || length >= size_bytes)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (attr->data[i] <= ' ' || attr->data[i] > '~' || attr->data[i] == '"' ||
+			attr->data[i] == '\\')
+			return false;
+	memset(name, 0, size_bytes);
+	memcpy(name, attr->data, length);
+	return true;
+}
+
 static bool parse_help(const struct attr *parent, struct flow *flow)
 {
 	struct attrs list = attrs_of(parent);
 	struct attr attr;
 
-	while (attrs_next(&list, &attr)) {
-		size_t length;
-
-		if (attr.type != CTA_HELP_NAME)
-			continue;
-		length = strnlen((const char *)attr.data, attr.size_bytes);
-		/* A name that another kernel would not take is as good as none. */
-		if (length == 0 || length >= FLOW_HELPER_MAX)
-			continue;
-		for (size_t i = 0; i < length; i++)
-			if (attr.data[i] <= ' ' || attr.data[i] > '~' || attr.data[i] == '"' ||
-				attr.data[i] == '\\')
-				return !list.failed;
-		memcpy(flow->helper, attr.data, length);
-		flow->has |= FLOW_HAS_HELPER;
-	}
+	while (attrs_next(&list, &attr))
+		if (attr.type == CTA_HELP_NAME &&
+			parse_name(&attr, flow->helper, sizeof(flow->helper)))
+			flow->has |= FLOW_HAS_HELPER;
 	return !list.failed;
 }
 
@@ -393,6 +397,94 @@ static enum ctattr_error parse_check(struct flow *flow)
 	return CTATTR_OK;
 }
 
+/* ---- parsing an expectation ---- */
+
+static bool parse_expect_nat(const struct attr *parent, struct flow *flow)
+{
+	struct attrs list = attrs_of(parent);
+	struct attr attr;
+	struct flow_tuple tuple = {0};
+	bool ok = true;
+
+	while (ok && attrs_next(&list, &attr)) {
+		if (attr.type == CTA_EXPECT_NAT_DIR)
+			flow->expect.nat_dir = attr_be(&attr, 4, &list.failed) != 0;
+		else if (attr.type == CTA_EXPECT_NAT_TUPLE)
+			ok = parse_tuple(&attr, &tuple, NULL, 0);
+	}
+	memcpy(flow->expect.nat_source, tuple.src, sizeof(tuple.src));
+	flow->expect.nat_port = tuple.src_port;
+	return ok && !list.failed;
+}
+
+static bool parse_expect_attr(const struct attr *attr, struct flow *flow)
+{
+	bool failed = false;
+
+	switch (attr->type) {
+	case CTA_EXPECT_TUPLE:
+		return parse_tuple(attr, &flow->orig, NULL, 0);
+	case CTA_EXPECT_MASK:
+		flow->has |= FLOW_HAS_REPLY;
+		return parse_tuple(attr, &flow->reply, NULL, 0);
+	case CTA_EXPECT_MASTER:
+		flow->has |= FLOW_HAS_MASTER;
+		return parse_tuple(attr, &flow->master, NULL, 0);
+	case CTA_EXPECT_NAT:
+		return parse_expect_nat(attr, flow);
+	case CTA_EXPECT_TIMEOUT:
+		flow->timeout_s = attr_be(attr, 4, &failed);
+		flow->has |= FLOW_HAS_TIMEOUT;
+		break;
+	case CTA_EXPECT_ID:
+		flow->id = attr_be(attr, 4, &failed);
+		flow->has |= FLOW_HAS_ID;
+		break;
+	case CTA_EXPECT_ZONE:
+		flow->zone = (uint16_t)attr_be(attr, 2, &failed);
+		break;
+	case CTA_EXPECT_FLAGS:
+		flow->expect.flags = (uint8_t)attr_be(attr, 4, &failed);
+		break;
+	case CTA_EXPECT_CLASS:
+		flow->expect.class = (uint8_t)attr_be(attr, 4, &failed);
+		break;
+	case CTA_EXPECT_HELP_NAME:
+		if (parse_name(attr, flow->helper, sizeof(flow->helper)))
+			flow->has |= FLOW_HAS_HELPER;
+		break;
+	case CTA_EXPECT_FN:
+		(void)parse_name(attr, flow->expect.fn, sizeof(flow->expect.fn)); /* or none */
+		break;
+	}
+	return !failed;
+}
+
+static enum ctattr_error parse_expect_check(struct flow *flow)
+{
+	const uint32_t whole = FLOW_HAS_REPLY | FLOW_HAS_MASTER;
+
+	flow->zone_dir = FLOW_ZONE_EXPECTATION;
+	if (flow->orig.family == IPADDR_NONE || (flow->has & whole) != whole ||
+		flow->reply.family != flow->orig.family || flow->reply.proto != flow->orig.proto ||
+		flow->master.family != flow->orig.family)
+		return CTATTR_NO_TUPLE;
+	if (flow->orig.family == IPADDR_V4)
+		memset(flow->expect.nat_source + 4, 0, sizeof(flow->expect.nat_source) - 4);
+	return CTATTR_OK;
+}
+
+static bool is_expectation(const struct nlmsghdr *message)
+{
+	return NFNL_SUBSYS_ID(message->nlmsg_type) == NFNL_SUBSYS_CTNETLINK_EXP;
+}
+
+bool ctattr_is_known(const struct nlmsghdr *message)
+{
+	return NFNL_SUBSYS_ID(message->nlmsg_type) == NFNL_SUBSYS_CTNETLINK ||
+	       is_expectation(message);
+}
+
 enum ctattr_error ctattr_parse(
 	const struct nlmsghdr *message, size_t size_bytes, struct flow *ret_flow)
 {
@@ -400,19 +492,20 @@ enum ctattr_error ctattr_parse(
 	size_t head = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct nfgenmsg));
 	struct attrs list;
 	struct attr attr;
-	bool ok = true;
+	bool ok = true, expect;
 
 	memset(ret_flow, 0, sizeof(*ret_flow));
 	if (size_bytes < head)
 		return CTATTR_SHORT;
 	if (bytes[NLMSG_HDRLEN] != AF_INET && bytes[NLMSG_HDRLEN] != AF_INET6)
 		return CTATTR_FAMILY;
+	expect = is_expectation(message);
 	list = (struct attrs){.pos = bytes + head, .end = bytes + size_bytes};
 	while (ok && attrs_next(&list, &attr))
-		ok = parse_attr(&attr, ret_flow);
+		ok = expect ? parse_expect_attr(&attr, ret_flow) : parse_attr(&attr, ret_flow);
 	if (!ok || list.failed)
 		return CTATTR_SHORT;
-	return parse_check(ret_flow);
+	return expect ? parse_expect_check(ret_flow) : parse_check(ret_flow);
 }
 
 /* ---- building ---- */
@@ -623,17 +716,115 @@ static void put_state(
 	}
 }
 
+static void put_help(struct nlmsghdr *message, const struct flow *flow)
+{
+	struct nlattr *nest;
+
+	if (!(flow->has & FLOW_HAS_HELPER))
+		return;
+	nest = mnl_attr_nest_start(message, CTA_HELP);
+	mnl_attr_put_strz(message, CTA_HELP_NAME, flow->helper);
+	mnl_attr_nest_end(message, nest);
+}
+
 static int af_of(const struct flow *flow)
 {
 	CHECK(flow->orig.family == IPADDR_V4 || flow->orig.family == IPADDR_V6);
 	return flow->orig.family == IPADDR_V6 ? AF_INET6 : AF_INET;
 }
 
+/* ---- building an expectation ---- */
+
+/* put_expect_head: a message that names it. Tuple, mask and master are all wanted wherever one is
+ * made or changed (ctnetlink_new_expect(), EINVAL); elsewhere the tuple is what counts. Above all a
+ * delete without one would flush. */
+static struct nlmsghdr *put_expect_head(
+	void *at, uint32_t seq, uint8_t type, uint16_t flags, const struct flow *flow)
+{
+	struct nlmsghdr *message = put_head(at, seq, type, flags, af_of(flow));
+
+	message->nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK_EXP << 8 | type);
+	put_tuple(message, CTA_EXPECT_TUPLE, &flow->orig, 0);
+	if (flow->has & FLOW_HAS_REPLY)
+		put_tuple(message, CTA_EXPECT_MASK, &flow->reply, 0);
+	if (flow->has & FLOW_HAS_MASTER)
+		put_tuple(message, CTA_EXPECT_MASTER, &flow->master, 0);
+	if (flow->zone)
+		put_be16(message, CTA_EXPECT_ZONE, flow->zone);
+	return message;
+}
+
+/* put_expect_helper: the kernel tells the master's helper, and takes the name for the helper that
+ * the expected flow shall have, which it does not tell. Those whose flows have none are known; to
+ * give FTP's helper to a data connection would let a file's contents open ports. */
+static void put_expect_helper(struct nlmsghdr *message, const struct flow *flow)
+{
+	static const char *const plain[] = {
+		"ftp", "tftp", "irc", "amanda", "sane", "pptp", "netbios-ns", "snmp"};
+
+	if (!(flow->has & FLOW_HAS_HELPER))
+		return;
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+		size_t length = strlen(plain[i]);
+
+		/* Some are called after their port, too: "ftp-2121". */
+		if (strncmp(flow->helper, plain[i], length) == 0 &&
+			(flow->helper[length] == '\0' || flow->helper[length] == '-'))
+			return;
+	}
+	mnl_attr_put_strz(message, CTA_EXPECT_HELP_NAME, flow->helper);
+}
+
+static size_t put_expect_create(void *at, uint32_t seq, const struct flow *flow)
+{
+	struct nlmsghdr *message = put_expect_head(at, seq, IPCTNL_MSG_EXP_NEW, NLM_F_CREATE, flow);
+	static const uint8_t nowhere[16];
+	const struct flow_expect *expect = &flow->expect;
+
+	if (expect->nat_port ||
+		memcmp(expect->nat_source, nowhere, sizeof(expect->nat_source)) != 0) {
+		struct nlattr *nest = mnl_attr_nest_start(message, CTA_EXPECT_NAT);
+		struct flow_tuple tuple = {.family = flow->master.family,
+			.proto = flow->master.proto,
+			.src_port = expect->nat_port};
+
+		memcpy(tuple.src, expect->nat_source, sizeof(tuple.src));
+		put_be32(message, CTA_EXPECT_NAT_DIR, expect->nat_dir);
+		put_tuple(message, CTA_EXPECT_NAT_TUPLE, &tuple, 0);
+		mnl_attr_nest_end(message, nest);
+	}
+	put_be32(message, CTA_EXPECT_FLAGS, expect->flags);
+	put_be32(message, CTA_EXPECT_CLASS, expect->class);
+	put_expect_helper(message, flow);
+	if (expect->fn[0])
+		mnl_attr_put_strz(message, CTA_EXPECT_FN, expect->fn);
+	return message->nlmsg_len;
+}
+
+static size_t put_expect_timeout(void *at, uint32_t seq, const struct flow *flow)
+{
+	struct nlmsghdr *message = put_expect_head(at, seq, IPCTNL_MSG_EXP_NEW, 0, flow);
+
+	if (flow->has & FLOW_HAS_TIMEOUT)
+		put_be32(message, CTA_EXPECT_TIMEOUT, flow->timeout_s);
+	return message->nlmsg_len;
+}
+
+static size_t put_expect(void *at, uint32_t seq, uint8_t type, const struct flow *flow)
+{
+	return put_expect_head(at, seq, type, 0, flow)->nlmsg_len;
+}
+
+/* ---- whole messages ---- */
+
 size_t ctattr_put_create(void *at, uint32_t seq, const struct flow *flow, bool liberal)
 {
-	struct nlmsghdr *message = put_head(at, seq, IPCTNL_MSG_CT_NEW, NLM_F_CREATE, af_of(flow));
+	struct nlmsghdr *message;
 	struct flow_tuple plain;
 
+	if (flow_is_expectation(flow))
+		return put_expect_create(at, seq, flow);
+	message = put_head(at, seq, IPCTNL_MSG_CT_NEW, NLM_F_CREATE, af_of(flow));
 	flow_tuple_invert(&flow->orig, &plain);
 	put_key(message, flow, &plain);
 	if (flow->has & FLOW_HAS_REPLY)
@@ -641,38 +832,46 @@ size_t ctattr_put_create(void *at, uint32_t seq, const struct flow *flow, bool l
 	put_state(message, flow, liberal, 0);
 	if (flow->has & FLOW_HAS_MASTER)
 		put_tuple(message, CTA_TUPLE_MASTER, &flow->master, 0);
-	if (flow->has & FLOW_HAS_HELPER) {
-		struct nlattr *nest = mnl_attr_nest_start(message, CTA_HELP);
-
-		mnl_attr_put_strz(message, CTA_HELP_NAME, flow->helper);
-		mnl_attr_nest_end(message, nest);
-	}
+	put_help(message, flow);
 	return message->nlmsg_len;
 }
 
 size_t ctattr_put_update(void *at, uint32_t seq, const struct flow *flow, bool liberal)
 {
-	struct nlmsghdr *message = put_head(at, seq, IPCTNL_MSG_CT_NEW, 0, af_of(flow));
+	struct nlmsghdr *message;
 
+	if (flow_is_expectation(flow))
+		return put_expect_timeout(at, seq, flow);
+	message = put_head(at, seq, IPCTNL_MSG_CT_NEW, 0, af_of(flow));
 	put_key(message, flow, NULL);
 	/* EXPECTED came with the master at the create; now it may not change (EBUSY). */
 	put_state(message, flow, liberal, flow->has & FLOW_HAS_MASTER ? FLOW_STATUS_EXPECTED : 0);
+	/* The same helper once more: FTP's then takes up the conversation wherever it is
+	 * (nf_ct_ftp_from_nlattr()); where it knew an earlier part, it would ignore the next
+	 * command. */
+	put_help(message, flow);
 	return message->nlmsg_len;
 }
 
 size_t ctattr_put_delete(void *at, uint32_t seq, const struct flow *flow)
 {
-	/* Without a tuple this message would flush the kernel's table. */
-	struct nlmsghdr *message = put_head(at, seq, IPCTNL_MSG_CT_DELETE, 0, af_of(flow));
+	struct nlmsghdr *message;
 
+	if (flow_is_expectation(flow))
+		return put_expect(at, seq, IPCTNL_MSG_EXP_DELETE, flow);
+	/* Without a tuple this message would flush the kernel's table. */
+	message = put_head(at, seq, IPCTNL_MSG_CT_DELETE, 0, af_of(flow));
 	put_key(message, flow, NULL);
 	return message->nlmsg_len;
 }
 
 size_t ctattr_put_timeout(void *at, uint32_t seq, const struct flow *flow)
 {
-	struct nlmsghdr *message = put_head(at, seq, IPCTNL_MSG_CT_NEW, 0, af_of(flow));
+	struct nlmsghdr *message;
 
+	if (flow_is_expectation(flow))
+		return put_expect_timeout(at, seq, flow);
+	message = put_head(at, seq, IPCTNL_MSG_CT_NEW, 0, af_of(flow));
 	put_key(message, flow, NULL);
 	put_timeout(message, flow->timeout_s);
 	return message->nlmsg_len;
@@ -710,16 +909,22 @@ size_t ctattr_put_strict(void *at, uint32_t seq, const struct flow *flow)
 
 size_t ctattr_put_probe(void *at, uint32_t seq, const struct flow *flow)
 {
-	struct nlmsghdr *message = put_head(at, seq, IPCTNL_MSG_CT_NEW, 0, af_of(flow));
+	struct nlmsghdr *message;
 
+	if (flow_is_expectation(flow))
+		return put_expect(at, seq, IPCTNL_MSG_EXP_NEW, flow);
+	message = put_head(at, seq, IPCTNL_MSG_CT_NEW, 0, af_of(flow));
 	put_key(message, flow, NULL);
 	return message->nlmsg_len;
 }
 
 size_t ctattr_put_get(void *at, uint32_t seq, const struct flow *flow)
 {
-	struct nlmsghdr *message = put_head(at, seq, IPCTNL_MSG_CT_GET, 0, af_of(flow));
+	struct nlmsghdr *message;
 
+	if (flow_is_expectation(flow))
+		return put_expect(at, seq, IPCTNL_MSG_EXP_GET, flow);
+	message = put_head(at, seq, IPCTNL_MSG_CT_GET, 0, af_of(flow));
 	put_key(message, flow, NULL);
 	return message->nlmsg_len;
 }
@@ -727,4 +932,12 @@ size_t ctattr_put_get(void *at, uint32_t seq, const struct flow *flow)
 size_t ctattr_put_dump(void *at, uint32_t seq)
 {
 	return put_head(at, seq, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC)->nlmsg_len;
+}
+
+size_t ctattr_put_dump_expectations(void *at, uint32_t seq)
+{
+	struct nlmsghdr *message = put_head(at, seq, IPCTNL_MSG_EXP_GET, NLM_F_DUMP, AF_UNSPEC);
+
+	message->nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK_EXP << 8 | IPCTNL_MSG_EXP_GET);
+	return message->nlmsg_len;
 }

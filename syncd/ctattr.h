@@ -4,7 +4,7 @@
  * kernel event. Building appends one message to a batch. What may be said in which message is
  * measured in facts/conntrackd.md 2.4: a create carries the un-NATed reply tuple and NAT attributes
  * (a NATed reply would be accepted without the NAT bits, and packets would not be translated); an
- * update must not carry NAT, master or helper (EOPNOTSUPP, EBUSY). */
+ * update must not carry NAT or master (EOPNOTSUPP), nor another helper (EBUSY). */
 #ifndef SYNCD_CTATTR_H
 #define SYNCD_CTATTR_H
 
@@ -14,6 +14,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Expectations (flow_is_expectation()) are told in messages of another subsystem, with other
+ * attributes: every function here takes and gives both. What the kernel does not tell of them is
+ * the zone of their master (ctnetlink_exp_dump_expect()): they are taken to be in none. It takes
+ * their timeout in updates alone: at its creation an expectation gets its helper's. */
 
 #define CTATTR_MESSAGE_MAX 1024u /* room that a builder needs at most; CHECKed by the unit test */
 
@@ -28,8 +33,8 @@ enum ctattr_error {
 
 const char *ctattr_error_name(enum ctattr_error error);
 
-/* ctattr_parse: one IPCTNL_MSG_CT_* message of `size_bytes` in memory. *ret_flow has no group and
- * no stamp. */
+/* ctattr_parse: one IPCTNL_MSG_CT_* or IPCTNL_MSG_EXP_* message of `size_bytes` in memory.
+ * *ret_flow has no group and no stamp. */
 enum ctattr_error ctattr_parse(const struct nlmsghdr *message, size_t size_bytes,
 	struct flow *ret_flow) __attribute__((warn_unused_result));
 
@@ -53,5 +58,9 @@ size_t ctattr_put_probe(void *at, uint32_t seq, const struct flow *flow);
 size_t ctattr_put_get(void *at, uint32_t seq, const struct flow *flow);
 /* ctattr_put_dump: all families. */
 size_t ctattr_put_dump(void *at, uint32_t seq);
+size_t ctattr_put_dump_expectations(void *at, uint32_t seq);
+
+/* ctattr_is_known: whether the message is of one of the two subsystems that ctattr_parse takes. */
+bool ctattr_is_known(const struct nlmsghdr *message);
 
 #endif

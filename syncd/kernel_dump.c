@@ -80,6 +80,7 @@ int kernel_dump_start(struct kernel_dump *dump, mono_t now, enum kernel_dump_sco
 	}
 	dump->again = 0;
 	dump->failed = false;
+	dump->expectations = false;
 	dump->started_at = now;
 	dump->started_sequence = dump->engine->sequence;
 	if (scope == KERNEL_DUMP_KNOWN && kernel_dump_is_sparse(dump)) {
@@ -132,6 +133,23 @@ static void kernel_dump_failed(struct kernel_dump *dump, int error)
 	kernel_dump_end(dump);
 }
 
+/* kernel_dump_read_on: after the flows their expectations, whose masters are then known. */
+static void kernel_dump_read_on(struct kernel_dump *dump)
+{
+	uint8_t request[CTATTR_MESSAGE_MAX] __attribute__((aligned(4)));
+	size_t size;
+
+	if (!dump->expectations) {
+		dump->expectations = true;
+		size = ctattr_put_dump_expectations(request, ++dump->nl.seq);
+		if (mnl_socket_sendto(dump->nl.socket, request, size) < 0)
+			kernel_dump_failed(dump, errno);
+		return;
+	}
+	dump->state = KERNEL_DUMP_PROBING;
+	dump->probe_cursor = 0;
+}
+
 static void kernel_dump_read(struct kernel_dump *dump)
 {
 	const struct nlmsghdr *message = (const struct nlmsghdr *)dump->buffer;
@@ -147,8 +165,7 @@ static void kernel_dump_read(struct kernel_dump *dump)
 		if (message->nlmsg_seq != dump->nl.seq)
 			continue; /* the rest of a dump that failed */
 		if (message->nlmsg_type == NLMSG_DONE) {
-			dump->state = KERNEL_DUMP_PROBING;
-			dump->probe_cursor = 0;
+			kernel_dump_read_on(dump);
 			return;
 		}
 		if (message->nlmsg_type == NLMSG_ERROR) {
@@ -157,7 +174,7 @@ static void kernel_dump_read(struct kernel_dump *dump)
 			kernel_dump_failed(dump, -answer->error);
 			return;
 		}
-		if (NFNL_SUBSYS_ID(message->nlmsg_type) == NFNL_SUBSYS_CTNETLINK)
+		if (ctattr_is_known(message))
 			kernel_dump_entry(dump, message);
 	}
 }

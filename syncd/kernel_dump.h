@@ -57,6 +57,7 @@ struct kernel_dump {
 	uint32_t ask_slots[KERNEL_DUMP_ASKS_TURN]; /* by sequence number, from ask_seq on */
 	uint32_t ask_seq;
 	uint32_t asked;
+	bool expectations;			   /* READING: the flows have been read */
 	bool failed;				   /* the last one, in its middle */
 	uint64_t dumps, walks, entries, bad, gone; /* walks: dumps of the whole hash */
 	/* on_entry: what to do with an entry; the slot that it belongs to, or TABLE_NONE. */

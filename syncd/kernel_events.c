@@ -18,8 +18,9 @@
 #define SO_MEMINFO 55
 #endif
 
-static const int kernel_events_groups[] = {
-	NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY};
+static const int kernel_events_groups[] = {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE,
+	NFNLGRP_CONNTRACK_DESTROY, NFNLGRP_CONNTRACK_EXP_NEW, NFNLGRP_CONNTRACK_EXP_UPDATE,
+	NFNLGRP_CONNTRACK_EXP_DESTROY};
 
 /* kernel_events_filter: drops messages whose nlmsg_pid (offset 12, host order; BPF loads words in
  * network order) is our injection socket's. */
@@ -105,7 +106,7 @@ static void kernel_events_message(
 	struct flow flow;
 	enum ctattr_error error;
 
-	if (NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_CTNETLINK)
+	if (!ctattr_is_known(message))
 		return;
 	events->received++;
 	error = ctattr_parse(message, size_bytes, &flow);
@@ -113,6 +114,7 @@ static void kernel_events_message(
 		events->bad++;
 		return;
 	}
+	/* IPCTNL_MSG_EXP_DELETE is the same number. */
 	events->on_event(events->context,
 		NFNL_MSG_TYPE(message->nlmsg_type) == IPCTNL_MSG_CT_DELETE ? KERNEL_EVENT_DESTROY
 									   : KERNEL_EVENT_NEW,

@@ -41,7 +41,8 @@ int kernel_events_open(struct kernel_events *events, uint32_t own_port,
 	void *context) __attribute__((warn_unused_result));
 void kernel_events_close(struct kernel_events *events);
 
-/* kernel_events_join, kernel_events_leave: the groups NEW, UPDATE, DESTROY. 0 or -errno. */
+/* kernel_events_join, kernel_events_leave: the groups NEW, UPDATE, DESTROY of flows and of
+ * expectations. 0 or -errno. */
 int kernel_events_join(struct kernel_events *events);
 void kernel_events_leave(struct kernel_events *events);
 

@@ -80,6 +80,16 @@ static void on_coalesce(void *context)
 
 /* ---- our kernel ---- */
 
+int node_flow_group(struct node *node, const struct flow *flow)
+{
+	if (flow_is_expectation(flow)) {
+		int group = engine_master_group(&node->engine, flow);
+
+		return group < 0 ? OWNER_IGNORE : group;
+	}
+	return owner_group(&node->owner, flow);
+}
+
 static void on_kernel_event(void *context, enum kernel_event type, const struct flow *flow)
 {
 	struct node *node = context;
@@ -90,15 +100,32 @@ static void on_kernel_event(void *context, enum kernel_event type, const struct 
 		engine_kernel_destroy(&node->engine, now, flow);
 		return;
 	}
-	group = owner_group(&node->owner, flow);
+	group = node_flow_group(node, flow);
+	if (group == OWNER_IGNORE)
+		return;
+	(void)engine_kernel_upsert(&node->engine, now, flow, (uint8_t)group, false);
+	if (flow_is_expectation(flow))
+		kernel_reread_add(&node->reread, &flow->master, flow->zone);
+}
+
+static void on_reread(void *context, const struct flow *flow)
+{
+	struct node *node = context;
+	int group = node_flow_group(node, flow);
+
 	if (group != OWNER_IGNORE)
-		(void)engine_kernel_upsert(&node->engine, now, flow, (uint8_t)group, false);
+		(void)engine_kernel_upsert(
+			&node->engine, node->inject.now, flow, (uint8_t)group, true);
 }
 
 static uint32_t node_read_events(struct node *node, uint32_t events_max)
 {
+	uint32_t count;
+
 	node->inject.now = clock_now();
-	return kernel_events_read(&node->events, events_max);
+	count = kernel_events_read(&node->events, events_max);
+	kernel_reread_run(&node->reread);
+	return count;
 }
 
 /* node_hear: whether epoll tells of events. */
@@ -175,14 +202,14 @@ static uint32_t on_dump_entry(void *context, const struct flow *flow)
 {
 	struct node *node = context;
 	struct engine *e = &node->engine;
-	int group = owner_group(&node->owner, flow);
+	int group = node_flow_group(node, flow);
 	uint32_t slot;
 
 	if (group == OWNER_IGNORE)
 		return TABLE_NONE;
 	if (e->groups[group].role == SYNCMSG_ROLE_ACTIVE) {
 		slot = engine_kernel_upsert(e, node->dump.now, flow, (uint8_t)group, true);
-		if (slot != TABLE_NONE)
+		if (slot != TABLE_NONE && !flow_is_expectation(flow))
 			retime_entry(&node->retime, node->dump.now, slot, flow);
 		return slot;
 	}
@@ -725,6 +752,8 @@ static int node_open_kernel(struct node *node)
 		r = kernel_dump_open(&node->dump, &node->engine, &node->inject.batch, on_dump_entry,
 			on_dump_end, node);
 	if (r == 0)
+		r = kernel_reread_open(&node->reread, on_reread, node);
+	if (r == 0)
 		r = owner_open(&node->owner, node->cfg);
 	if (r < 0)
 		return r;
@@ -844,6 +873,7 @@ void node_close(struct node *node)
 	owner_close(&node->owner);
 	kernel_dump_close(&node->dump);
 	kernel_events_close(&node->events);
+	kernel_reread_close(&node->reread);
 	inject_close(&node->inject);
 	if (node->arena)
 		munmap(node->arena, node->arena_bytes);

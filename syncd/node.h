@@ -18,6 +18,7 @@
 #include "syncd/inject.h"
 #include "syncd/kernel_dump.h"
 #include "syncd/kernel_events.h"
+#include "syncd/kernel_reread.h"
 #include "syncd/owner.h"
 #include "syncd/retime.h"
 #include "syncd/verifier.h"
@@ -57,6 +58,7 @@ struct node {
 	struct inject inject;
 	struct kernel_events events;
 	struct kernel_dump dump;
+	struct kernel_reread reread;
 	struct retime retime;
 	struct owner owner;
 	struct carpd_client carpd;
@@ -93,5 +95,9 @@ void node_stop(struct node *node);
 void node_resync(struct node *node);
 
 bool node_is_active(const struct node *node);
+
+/* node_flow_group: the group that a flow of our kernel belongs to; of an expectation its master's,
+ * if that is replicated. OWNER_IGNORE: it is not ours to replicate. */
+int node_flow_group(struct node *node, const struct flow *flow);
 
 #endif

@@ -151,8 +151,9 @@ static json_t *ops_flow(const struct node *node, const struct flow *flow, uint8_
 	json_t *item = json_pack("{s:s, s:s, s:i, s:I, s:I, s:o, s:o, s:o}", "proto",
 		ops_proto_name(flow->orig.proto, proto), "group", node->cfg->groups[group].name,
 		"zone", flow->zone, "timeout_s", (json_int_t)flow->timeout_s, "mark",
-		(json_int_t)flow->mark, "orig", ops_tuple(&flow->orig), "reply",
-		ops_tuple(&flow->reply), "status", ops_status_bits(flow->status));
+		(json_int_t)flow->mark, "orig", ops_tuple(&flow->orig),
+		flow_is_expectation(flow) ? "mask" : "reply", ops_tuple(&flow->reply), "status",
+		ops_status_bits(flow->status));
 
 	if (flow->has & FLOW_HAS_TCP) {
 		json_object_set_new(
@@ -163,6 +164,10 @@ static json_t *ops_flow(const struct node *node, const struct flow *flow, uint8_
 	}
 	if (flow->has & FLOW_HAS_HELPER)
 		json_object_set_new(item, "helper", json_string(flow->helper));
+	if (flow->has & FLOW_HAS_MASTER)
+		json_object_set_new(item, "master", ops_tuple(&flow->master));
+	if (flow_is_expectation(flow))
+		json_object_set_new(item, "expected", json_true());
 	json_object_set_new(item, "stamp",
 		json_pack("{s:I, s:i, s:I}", "term", (json_int_t)flow->stamp.term, "owner",
 			flow->stamp.owner, "sequence", (json_int_t)flow->stamp.sequence));

@@ -15,7 +15,7 @@ static uint32_t verifier_on_entry(void *context, const struct flow *flow)
 {
 	struct verifier *v = context;
 	struct engine *e = &v->node->engine;
-	int group = owner_group(&v->node->owner, flow);
+	int group = node_flow_group(v->node, flow);
 	struct flow shown = *flow;
 	uint32_t slot, fields;
 

@@ -56,6 +56,16 @@ static void digest_extra(struct wbuf *w, const struct table_extra *extra, uint16
 	}
 }
 
+static void digest_expect(struct wbuf *w, const struct flow_expect *expect)
+{
+	wbuf_bytes(w, expect->nat_source, sizeof(expect->nat_source));
+	wbuf_be16(w, expect->nat_port);
+	wbuf_u8(w, expect->nat_dir);
+	wbuf_u8(w, expect->class);
+	wbuf_u8(w, expect->flags);
+	wbuf_bytes(w, expect->fn, sizeof(expect->fn));
+}
+
 uint64_t digest_record(const struct digest_key *key, const struct table *t, uint32_t slot)
 {
 	const struct table_record *record = &t->records[slot];
@@ -80,6 +90,8 @@ uint64_t digest_record(const struct digest_key *key, const struct table *t, uint
 	wbuf_u8(&w, record->tcp_wscale);
 	if (record->extra)
 		digest_extra(&w, &t->extras[record->extra - 1], has);
+	if (record->extra && record->zone_dir == FLOW_ZONE_EXPECTATION)
+		digest_expect(&w, &t->extras[record->extra - 1].expect);
 	CHECK(!w.failed);
 	return XXH3_64bits_withSecret(data, wbuf_used(&w), key->secret, sizeof(key->secret));
 }

@@ -413,6 +413,19 @@ static void engine_kernel_update(struct engine *e, mono_t now, uint32_t slot,
 	engine_tell_peers(e, slot);
 }
 
+int engine_master_group(const struct engine *e, const struct flow *flow)
+{
+	struct flow master = {.orig = flow->master, .zone = flow->zone};
+	uint32_t slot;
+
+	if (!(flow->has & FLOW_HAS_MASTER))
+		return -1;
+	slot = table_find(&e->table, &master);
+	if (slot == TABLE_NONE || e->table.records[slot].flags & TABLE_FLAG_DEAD)
+		return -1;
+	return e->table.records[slot].group;
+}
+
 uint32_t engine_kernel_upsert(
 	struct engine *e, mono_t now, const struct flow *flow, uint8_t group, bool from_dump)
 {
@@ -580,6 +593,14 @@ static void engine_op_dress(struct engine *e, struct table_record *record, struc
 	bool standby = e->groups[record->group].role != SYNCMSG_ROLE_ACTIVE;
 
 	op->liberal = false;
+	if (flow_is_expectation(flow)) {
+		/* No hold: the kernel gives it its helper's time, as the source's did, and its
+		 * end there is told. HELD says that it is ours to take away again. */
+		record->flags &= (uint8_t)~TABLE_FLAG_ADOPTED;
+		if (standby)
+			record->flags |= TABLE_FLAG_HELD;
+		return;
+	}
 	if (flow->orig.proto == PROTO_TCP) {
 		/* The kernel would drop replies of a state NONE (facts 2.5); an offloaded flow is
 		 * dumped without one (facts 2.1). */
@@ -646,113 +667,6 @@ bool engine_op_next(struct engine *e, mono_t now, struct engine_op *ret_op)
 		return true;
 	}
 	return false;
-}
-
-/* engine_op_retry: once more, at the end of the set; at most SYNC_MASTER_RETRIES times in a row.
- * The count lives in two flag bits. */
-static bool engine_op_retry(struct engine *e, uint32_t slot)
-{
-	struct table_record *record = table_at(&e->table, slot);
-	unsigned int count = (record->flags & TABLE_FLAG_RETRY_1 ? 1u : 0u) +
-			     (record->flags & TABLE_FLAG_RETRY_2 ? 2u : 0u);
-
-	if (count >= SYNC_MASTER_RETRIES)
-		return false;
-	count++;
-	record->flags &= (uint8_t) ~(TABLE_FLAG_RETRY_1 | TABLE_FLAG_RETRY_2);
-	record->flags |= (uint8_t)((count & 1 ? TABLE_FLAG_RETRY_1 : 0) |
-				   (count & 2 ? TABLE_FLAG_RETRY_2 : 0));
-	(void)dirty_add(&engine_kernel(e)->dirty, slot); /* it was just taken out */
-	return true;
-}
-
-/* engine_op_strip: a part that this kernel does not take is left out rather than losing the flow.
- */
-static bool engine_op_strip(
-	struct engine *e, uint32_t slot, enum flow_has part, enum table_refused refused)
-{
-	struct table_record *record = table_at(&e->table, slot);
-
-	if (!(record->has & part) || record->has & refused)
-		return false;
-	record->has |= (uint16_t)refused;
-	(void)dirty_add(&engine_kernel(e)->dirty, slot); /* it was just taken out */
-	return true;
-}
-
-static enum engine_drop engine_op_failed_create(struct engine *e, uint32_t slot, int error)
-{
-	struct engine_consumer *kernel = engine_kernel(e);
-
-	switch (error) {
-	case EOPNOTSUPP:
-		/* A flow with NAT that exists already (it becomes an update), or a helper that this
-		 * kernel does not have (then the update finds nothing, and we are here again). */
-		if (table_at(&e->table, slot)->flags & TABLE_FLAG_RETRY_1 &&
-			engine_op_strip(e, slot, FLOW_HAS_HELPER, TABLE_REFUSED_HELPER))
-			return ENGINE_DROP_NONE;
-		if (engine_op_retry(e, slot)) {
-			bit_set(kernel->known, slot);
-			return ENGINE_DROP_NONE;
-		}
-		return ENGINE_DROP_KERNEL_OTHER;
-	case ENOENT: /* its master is not there (yet) */
-		if (engine_op_retry(e, slot) ||
-			engine_op_strip(e, slot, FLOW_HAS_MASTER, TABLE_REFUSED_MASTER))
-			return ENGINE_DROP_NONE;
-		return ENGINE_DROP_KERNEL_OTHER;
-	case EEXIST:
-		return ENGINE_DROP_KERNEL_CLASH;
-	default:
-		return ENGINE_DROP_KERNEL_OTHER;
-	}
-}
-
-static enum engine_drop engine_op_failed_update(struct engine *e, uint32_t slot, int error)
-{
-	switch (error) {
-	case ENOENT: /* expired, or evicted: create it */
-		return engine_op_retry(e, slot) ? ENGINE_DROP_NONE : ENGINE_DROP_KERNEL_OTHER;
-	case ENOSPC: /* labels without a label rule (facts 2.4) */
-		bit_set(engine_kernel(e)->known, slot);
-		if (engine_op_strip(e, slot, FLOW_HAS_LABELS, TABLE_REFUSED_LABELS))
-			return ENGINE_DROP_NONE;
-		return ENGINE_DROP_KERNEL_OTHER;
-	default:
-		bit_set(engine_kernel(e)->known, slot);
-		return ENGINE_DROP_KERNEL_OTHER;
-	}
-}
-
-void engine_op_failed(
-	struct engine *e, mono_t now, enum engine_op_type type, uint32_t slot, int error)
-{
-	struct engine_consumer *kernel = engine_kernel(e);
-	enum engine_drop drop;
-
-	/* A delete that found nothing is done; its slot may be somebody else's by now. */
-	if (type == ENGINE_OP_DELETE) {
-		if (error != ENOENT)
-			engine_count(e, ENGINE_DROP_KERNEL_OTHER);
-		return;
-	}
-	if (!table_is_used(&e->table, slot) || dirty_has(&kernel->dirty, slot))
-		return; /* changed since: told anew anyway */
-	bit_clear(kernel->known, slot);
-	table_at(&e->table, slot)->flags &= (uint8_t) ~(TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL);
-	if (error == ENOMEM) {
-		e->kernel_full = true;
-		e->kernel_full_until = mono_add(now, dur_s(1));
-		(void)dirty_add(&kernel->dirty, slot); /* it was just taken out */
-		engine_count(e, ENGINE_DROP_KERNEL_FULL);
-		return;
-	}
-	if (type == ENGINE_OP_CREATE)
-		drop = engine_op_failed_create(e, slot, error);
-	else
-		drop = engine_op_failed_update(e, slot, error);
-	if (drop != ENGINE_DROP_NONE)
-		engine_count(e, drop);
 }
 
 void engine_retell(struct engine *e)
@@ -986,13 +900,14 @@ void engine_transfer_begin(struct engine *e, uint8_t peer)
 
 /* engine_sweep: the source does not have this flow. What we injected is deleted; a flow that lives
  * in our kernel in its own right (of the time when we were master) ends there by itself, and is
- * forgotten: the tables are equal. */
+ * forgotten: the tables are equal. Not so an expectation: it would stand open for minutes. */
 static void engine_sweep(struct engine *e, uint32_t slot)
 {
 	struct table_record *record = table_at(&e->table, slot);
 	struct flow_stamp stamp = engine_record_stamp(record);
 
-	if (bit_get(engine_kernel(e)->known, slot) && !(record->flags & TABLE_FLAG_HELD)) {
+	if (bit_get(engine_kernel(e)->known, slot) && !(record->flags & TABLE_FLAG_HELD) &&
+		record->zone_dir != FLOW_ZONE_EXPECTATION) {
 		bit_clear(engine_kernel(e)->known, slot);
 		bit_clear(engine_kernel(e)->recreate, slot);
 		e->forgotten++;
@@ -1107,35 +1022,53 @@ bool engine_tell_next(struct engine *e, mono_t now, uint8_t peer, enum syncmsg_t
 	return false;
 }
 
+/* What has a master comes in a second round, so that the master is there before it. */
+#define BULK_SECOND_ROUND 0x80000000u
+
+/* engine_bulk_is_due: a slot that is told in this round. */
+static bool engine_bulk_is_due(
+	const struct table_record *record, uint32_t groups, bool second_round)
+{
+	return !(record->flags & TABLE_FLAG_DEAD) && groups >> record->group & 1 &&
+	       !(record->has & FLOW_HAS_MASTER) == !second_round;
+}
+
 bool engine_bulk_next(struct engine *e, mono_t now, uint8_t peer, uint32_t groups, uint32_t *cursor,
 	struct flow *ret_flow)
 {
 	struct engine_consumer *c = &e->consumers[peer];
+	uint32_t slot = *cursor & ~BULK_SECOND_ROUND, round = *cursor & BULK_SECOND_ROUND;
 
-	while (*cursor < e->table.high) {
-		uint32_t slot = *cursor;
-		uint64_t left = e->table.used[slot / 64] & ~c->known[slot / 64];
-		const struct table_record *record;
+	for (;;) {
+		uint64_t left;
 
-		left >>= slot % 64;
+		if (slot >= e->table.high) {
+			*cursor = slot | round;
+			if (round)
+				return false;
+			slot = 0;
+			round = BULK_SECOND_ROUND;
+			continue;
+		}
+		left = (e->table.used[slot / 64] & ~c->known[slot / 64]) >> slot % 64;
 		if (!left) {
-			*cursor = (slot / 64 + 1) * 64;
+			slot = (slot / 64 + 1) * 64;
 			continue;
 		}
 		slot += (uint32_t)__builtin_ctzll(left);
-		*cursor = slot + 1;
-		record = table_at(&e->table, slot);
-		if (record->flags & TABLE_FLAG_DEAD || !(groups >> record->group & 1))
+		if (!engine_bulk_is_due(table_at(&e->table, slot), groups, round)) {
+			slot++;
 			continue;
+		}
 		table_load(&e->table, slot, engine_seconds(now), ret_flow);
-		ret_flow->group_tag = e->groups[record->group].tag;
+		ret_flow->group_tag = e->groups[table_at(&e->table, slot)->group].tag;
 		bit_set(c->known, slot);
 		bit_clear(c->recreate, slot);
 		bit_clear(c->named, slot); /* all of it */
 		engine_told(c, slot, false);
+		*cursor = (slot + 1) | round;
 		return true;
 	}
-	return false;
 }
 
 void engine_forget_group(struct engine *e, uint8_t peer, uint8_t group)

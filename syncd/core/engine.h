@@ -159,6 +159,10 @@ bool engine_any_active(const struct engine *e);
 uint32_t engine_kernel_upsert(
 	struct engine *e, mono_t now, const struct flow *flow, uint8_t group, bool from_dump);
 
+/* engine_master_group: the group of a flow's or expectation's master; -1: it is not in the table.
+ */
+int engine_master_group(const struct engine *e, const struct flow *flow);
+
 /* engine_kernel_destroy: a DESTROY event, or an entry that a dump no longer shows. */
 void engine_kernel_destroy(struct engine *e, mono_t now, const struct flow *flow);
 

@@ -201,7 +201,8 @@ static bool session_resolve(
 		return true;
 	if (!engine_peer_named(e, s->peer, msg->name, flow))
 		return false;
-	if (flow->has & (FLOW_HAS_TCP | FLOW_HAS_TCP_WINDOW) && flow->orig.proto != PROTO_TCP) {
+	if ((flow->has & (FLOW_HAS_TCP | FLOW_HAS_TCP_WINDOW) && flow->orig.proto != PROTO_TCP) ||
+		(flow_is_expectation(flow) && flow->has & ~(uint32_t)FLOW_HAS_EXPECTATION)) {
 		out->error = SESSION_BAD_MESSAGE;
 		out->message_error = SYNCMSG_BAD_FLOW;
 		return false;

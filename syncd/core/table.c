@@ -206,11 +206,15 @@ static bool table_store_extra(struct table *t, struct table_record *record, cons
 	}
 	extra = &t->extras[record->extra - 1];
 	extra->master = flow->master;
+	memcpy(extra->helper, flow->helper, sizeof(extra->helper));
+	if (flow_is_expectation(flow)) {
+		extra->expect = flow->expect;
+		return true;
+	}
 	memcpy(extra->labels, flow->labels, sizeof(extra->labels));
 	memcpy(extra->seqadj, flow->seqadj, sizeof(extra->seqadj));
 	memcpy(extra->synproxy, flow->synproxy, sizeof(extra->synproxy));
 	memcpy(extra->sctp_vtag, flow->sctp_vtag, sizeof(extra->sctp_vtag));
-	memcpy(extra->helper, flow->helper, sizeof(extra->helper));
 	extra->sctp_state = flow->sctp_state;
 	return true;
 }
@@ -364,11 +368,15 @@ void table_load(const struct table *t, uint32_t slot, uint32_t now_s, struct flo
 		const struct table_extra *extra = &t->extras[record->extra - 1];
 
 		flow->master = extra->master;
+		memcpy(flow->helper, extra->helper, sizeof(flow->helper));
+		if (flow_is_expectation(flow)) {
+			flow->expect = extra->expect;
+			return;
+		}
 		memcpy(flow->labels, extra->labels, sizeof(flow->labels));
 		memcpy(flow->seqadj, extra->seqadj, sizeof(flow->seqadj));
 		memcpy(flow->synproxy, extra->synproxy, sizeof(flow->synproxy));
 		memcpy(flow->sctp_vtag, extra->sctp_vtag, sizeof(flow->sctp_vtag));
-		memcpy(flow->helper, extra->helper, sizeof(flow->helper));
 		flow->sctp_state = extra->sctp_state;
 	}
 }

@@ -71,10 +71,15 @@ struct table_record {
 
 struct table_extra {
 	struct flow_tuple master;
-	uint8_t labels[FLOW_LABELS_BYTES];
-	struct flow_seqadj seqadj[2];
-	uint32_t synproxy[3];
-	uint32_t sctp_vtag[2];
+	union {
+		struct {
+			uint8_t labels[FLOW_LABELS_BYTES];
+			struct flow_seqadj seqadj[2];
+			uint32_t synproxy[3];
+			uint32_t sctp_vtag[2];
+		};
+		struct flow_expect expect; /* of an expectation, which has none of those */
+	};
 	char helper[FLOW_HELPER_MAX];
 	uint32_t next_free;
 	uint8_t sctp_state;

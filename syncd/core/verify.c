@@ -47,7 +47,9 @@ static uint32_t verify_fields(
 {
 	uint32_t fields = verify_tcp_fields(a, b, tcp_flags);
 
-	if (a->has & b->has & FLOW_HAS_REPLY && !flow_tuple_equal(&a->reply, &b->reply))
+	if (a->has & b->has & FLOW_HAS_REPLY &&
+		(!flow_tuple_equal(&a->reply, &b->reply) ||
+			memcmp(&a->expect, &b->expect, sizeof(a->expect)) != 0))
 		fields |= FLOW_HAS_REPLY;
 	if ((a->status ^ b->status) & status)
 		fields |= FLOW_HAS_STATUS;

@@ -80,4 +80,34 @@ static inline struct flow test_flow_full(void)
 	return flow;
 }
 
+/* test_expectation: the data connection that the FTP session of test_flow(port) has announced. */
+static inline struct flow test_expectation(uint16_t port)
+{
+	struct flow master = test_flow(port), flow = {0};
+
+	flow.orig = master.reply;
+	flow.orig.src_port = 0;
+	flow.orig.dst_port = port;
+	flow.reply = flow.orig; /* the mask */
+	memset(flow.reply.src, 0xff, 4);
+	memset(flow.reply.dst, 0xff, 4);
+	flow.reply.src_port = 0;
+	flow.reply.dst_port = 0xffff;
+	flow.zone_dir = FLOW_ZONE_EXPECTATION;
+	flow.has = FLOW_HAS_EXPECTATION;
+	flow.timeout_s = 299;
+	flow.master = master.orig;
+	strcpy(flow.helper, "ftp");
+	memcpy(flow.expect.nat_source, master.orig.src, 4);
+	flow.expect.nat_port = 1025;
+	flow.expect.nat_dir = 1;
+	flow.expect.class = 2;
+	flow.expect.flags = 1;
+	strcpy(flow.expect.fn, "nat-follow-master");
+	flow.id = port;
+	flow.group_tag = TEST_GROUP_TAG;
+	flow.stamp = master.stamp;
+	return flow;
+}
+
 #endif

@@ -1,4 +1,5 @@
 /* The wire forms of flows and messages: there and back, every length cut, every byte flipped. */
+#include "common/check.h"
 #include "common/syncmsg.h"
 #include "sync_flows.h"
 
@@ -36,10 +37,12 @@ static void check_there_and_back(const struct flow *flow)
 static void test_flows_there_and_back(void **state)
 {
 	struct flow small = test_flow(40000), full = test_flow_full(), udp = small;
+	struct flow expected = test_expectation(40000);
 
 	(void)state;
 	check_there_and_back(&small);
 	check_there_and_back(&full);
+	check_there_and_back(&expected);
 	full.has = (full.has | FLOW_HAS_SCTP) & ~(uint32_t)(FLOW_HAS_TCP | FLOW_HAS_TCP_WINDOW);
 	full.tcp_state = 0;
 	memset(full.tcp_flags, 0, 2);
@@ -131,9 +134,12 @@ static void test_named_errors(void **state)
 	r = rbuf_init(data, size);
 	assert_int_equal(flow_decode(&r, &back), FLOW_BAD_SHAPE);
 	encode(&flow, data, sizeof(data));
-	data[2] |= 0x0c; /* a third zone direction */
+	data[2] |= 0x04; /* one direction of no zone */
 	r = rbuf_init(data, size);
 	assert_int_equal(flow_decode(&r, &back), FLOW_BAD_SHAPE);
+	data[2] |= 0x0c; /* an expectation, and in a TCP state */
+	r = rbuf_init(data, size);
+	assert_int_equal(flow_decode(&r, &back), FLOW_BAD_EXPECT);
 	encode(&flow, data, sizeof(data));
 	data[3] = 17; /* TCP parts on UDP */
 	r = rbuf_init(data, size);
@@ -151,6 +157,47 @@ static void test_named_errors(void **state)
 	size = encode(&flow, data, sizeof(data));
 	r = rbuf_init(data, size);
 	assert_int_equal(flow_decode(&r, &back), FLOW_BAD_HELPER);
+}
+
+/* Parts that an expectation cannot have, no master, a master of another family, a name that is no
+ * name: refused, whatever else is right. */
+static void test_expectations_are_checked(void **state)
+{
+	static const char *const names[] = {"a b", "a\"b", "a\\b", "\x7f"};
+	struct flow flows[4] = {
+		test_expectation(1), test_expectation(1), test_expectation(1), test_expectation(1)};
+	struct flow back;
+
+	(void)state;
+	flows[0].has |= FLOW_HAS_MARK;
+	flows[1].has &= ~(uint32_t)FLOW_HAS_MASTER;
+	flows[2].master.family = IPADDR_V6;
+	flows[3].expect.nat_dir = 2;
+	for (size_t i = 0; i < 4 + ARRAY_LEN(names); i++) {
+		struct flow flow = i < 4 ? flows[i] : test_expectation(1);
+		uint8_t data[FLOW_BYTES_MAX];
+		struct rbuf r;
+
+		if (i >= 4)
+			strcpy(flow.expect.fn, names[i - 4]);
+		r = rbuf_init(data, encode(&flow, data, sizeof(data)));
+		assert_int_equal(flow_decode(&r, &back), FLOW_BAD_EXPECT);
+	}
+}
+
+/* An expectation and a flow with the same tuple are two things, and what it prescribes counts. */
+static void test_expectations_are_not_flows(void **state)
+{
+	struct flow expected = test_expectation(1), flow = test_expectation(1), other = expected;
+
+	(void)state;
+	flow.zone_dir = FLOW_ZONE_BOTH;
+	assert_false(flow_key_equal(&expected, &flow));
+	assert_true(flow_same(&expected, &other));
+	other.expect.nat_port++;
+	assert_false(flow_same(&expected, &other));
+	flow_merge(&expected, &other);
+	assert_true(flow_same(&expected, &other));
 }
 
 static void test_reply_has_one_form(void **state)
@@ -337,6 +384,8 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_too_little_room),
 		cmocka_unit_test(test_named_errors),
+		cmocka_unit_test(test_expectations_are_checked),
+		cmocka_unit_test(test_expectations_are_not_flows),
 		cmocka_unit_test(test_reply_has_one_form),
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_hello_is_checked),

@@ -60,7 +60,9 @@ static void test_update_is_stripped(void **state)
 	ctattr_put_update(buffer, 1, &flow, true);
 	assert_false(message->nlmsg_flags & NLM_F_CREATE);
 	assert_false(has_attr(message, CTA_NAT_SRC) || has_attr(message, CTA_NAT_DST) ||
-		     has_attr(message, CTA_TUPLE_MASTER) || has_attr(message, CTA_HELP));
+		     has_attr(message, CTA_TUPLE_MASTER));
+	/* The helper's name makes it take up the conversation where it is. */
+	assert_true(has_attr(message, CTA_HELP));
 	assert_true(has_attr(message, CTA_LABELS) && has_attr(message, CTA_MARK));
 	/* These never create, and tell nothing of the state. */
 	ctattr_put_timeout(buffer, 1, &flow);
@@ -80,17 +82,67 @@ static void test_update_is_stripped(void **state)
 	}
 }
 
+static void check_expectation(const struct flow *flow)
+{
+	struct flow whole = *flow, back;
+	size_t size = ctattr_put_create(buffer, 1, &whole, true);
+	const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
+
+	assert_int_equal(NFNL_SUBSYS_ID(message->nlmsg_type), NFNL_SUBSYS_CTNETLINK_EXP);
+	assert_true(message->nlmsg_flags & NLM_F_CREATE);
+	assert_int_equal(ctattr_parse(message, size, &back), CTATTR_OK);
+	/* At its creation the kernel takes no timeout; FTP's name would be the data connection's.
+	 */
+	whole.has &= ~(uint32_t)(FLOW_HAS_TIMEOUT | FLOW_HAS_ID | FLOW_HAS_HELPER);
+	whole.timeout_s = whole.id = whole.group_tag = 0;
+	memset(&whole.stamp, 0, sizeof(whole.stamp));
+	memset(whole.helper, 0, sizeof(whole.helper));
+	assert_memory_equal(&back, &whole, sizeof(back));
+}
+
+static void test_expectations(void **state)
+{
+	struct flow flow = test_expectation(5), back;
+	const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
+	size_t size;
+
+	(void)state;
+	check_expectation(&flow);
+	strcpy(flow.helper, "ftp-2121");
+	check_expectation(&flow);
+	/* None of NAT. */
+	memset(flow.expect.nat_source, 0, sizeof(flow.expect.nat_source));
+	flow.expect.nat_port = flow.expect.nat_dir = 0;
+	check_expectation(&flow);
+	assert_false(has_attr(message, CTA_EXPECT_NAT));
+	/* A call that SIP expects has SIP's helper itself. */
+	strcpy(flow.helper, "sip");
+	ctattr_put_create(buffer, 1, &flow, true);
+	assert_true(has_attr(message, CTA_EXPECT_HELP_NAME));
+	/* An update sets the time, and never creates. */
+	size = ctattr_put_update(buffer, 1, &flow, true);
+	assert_false(message->nlmsg_flags & NLM_F_CREATE);
+	assert_true(has_attr(message, CTA_EXPECT_MASK) && has_attr(message, CTA_EXPECT_MASTER));
+	assert_int_equal(ctattr_parse(message, size, &back), CTATTR_OK);
+	assert_int_equal(back.timeout_s, 299);
+	/* What lacks its mask or its master is none. */
+	flow.has &= ~(uint32_t)FLOW_HAS_MASTER;
+	size = ctattr_put_create(buffer, 1, &flow, true);
+	assert_int_equal(ctattr_parse(message, size, &back), CTATTR_NO_TUPLE);
+}
+
 static void test_every_message_names_its_flow(void **state)
 {
-	struct flow flows[2] = {test_flow(1), test_flow_full()};
+	struct flow flows[3] = {test_flow(1), test_flow_full(), test_expectation(1)};
 	size_t (*const put[])(void *, uint32_t, const struct flow *) = {ctattr_put_delete,
-		ctattr_put_timeout, ctattr_put_strict, ctattr_put_probe, ctattr_put_liberal,
-		ctattr_put_get};
+		ctattr_put_timeout, ctattr_put_probe, ctattr_put_get, ctattr_put_strict,
+		ctattr_put_liberal};
 
 	(void)state;
 	/* Above all a delete: without a tuple the kernel flushes its table. */
-	for (int f = 0; f < 2; f++)
-		for (size_t p = 0; p < sizeof(put) / sizeof(put[0]); p++) {
+	for (int f = 0; f < 3; f++)
+		/* An expectation has no windows. */
+		for (size_t p = 0; p < (f == 2 ? 4 : sizeof(put) / sizeof(put[0])); p++) {
 			struct flow back;
 			size_t size = put[p](buffer, 1, &flows[f]);
 
@@ -172,6 +224,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_create_is_unnated_with_nat_attributes),
 		cmocka_unit_test(test_update_is_stripped),
+		cmocka_unit_test(test_expectations),
 		cmocka_unit_test(test_every_message_names_its_flow),
 		cmocka_unit_test(test_room_is_enough),
 		cmocka_unit_test(test_there_and_back),

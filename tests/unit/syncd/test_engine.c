@@ -409,6 +409,74 @@ static void test_missing_master_waits_then_goes_without(void **state)
 	free(f.memory);
 }
 
+/* An expectation waits for its master like a related flow, but never goes without it; it carries no
+ * hold; a sweep takes away even one that was our own. */
+static void test_expectations(void **state)
+{
+	struct fixture f;
+	struct engine *e = standby(&f, true);
+	struct flow expected = test_expectation(1), stray;
+	struct engine_op op;
+
+	(void)state;
+	assert_int_equal(engine_master_group(e, &expected), -1);
+	assert_int_equal(engine_peer_upsert(e, now, PEER, &expected), ENGINE_DROP_NONE);
+	for (unsigned int i = 0; i <= SYNC_MASTER_RETRIES; i++) {
+		op = expect_op(e, ENGINE_OP_CREATE);
+		assert_int_equal(op.flow.timeout_s, 299);
+		assert_memory_equal(&op.flow.expect, &expected.expect, sizeof(expected.expect));
+		assert_false(op.liberal);
+		engine_op_failed(e, now, op.type, op.slot, ENOENT);
+	}
+	expect_no_op(e);
+	assert_int_equal(e->drops[ENGINE_DROP_KERNEL_OTHER], 1);
+	free(f.memory);
+
+	/* Of a time when we were the source. */
+	make(&f, 2, true);
+	engine_set_role(&f.engine, 0, SYNCMSG_ROLE_ACTIVE, 2, 2, -1, now);
+	stray = test_flow(1);
+	assert_int_not_equal(engine_kernel_upsert(e, now, &stray, 0, false), TABLE_NONE);
+	assert_int_equal(engine_master_group(e, &expected), 0);
+	assert_int_not_equal(engine_kernel_upsert(e, now, &expected, 0, false), TABLE_NONE);
+	engine_set_role(&f.engine, 0, SYNCMSG_ROLE_STANDBY, 3, 1, -1, now);
+	engine_attach(&f.engine, PEER, CAPACITY);
+	engine_set_claim(&f.engine, PEER, 0,
+		(struct engine_claim){.role = SYNCMSG_ROLE_ACTIVE, .term = 3, .term_owner = 1});
+	engine_transfer_begin(e, PEER);
+	assert_int_equal(engine_transfer_end(e, now, PEER, 0, NULL), 2);
+	op = expect_op(e, ENGINE_OP_DELETE);
+	assert_true(flow_is_expectation(&op.flow));
+	expect_no_op(e);
+	free(f.memory);
+}
+
+/* A full transfer tells masters first, wherever their slots lie. */
+static void test_bulk_tells_masters_first(void **state)
+{
+	struct fixture f;
+	struct engine *e = active(&f);
+	struct flow gap = test_flow(9), master = test_flow(1), expected = test_expectation(1), flow;
+	enum syncmsg_type type;
+	uint32_t cursor = 0, slot;
+
+	(void)state;
+	/* The expectation takes the slot that `gap` leaves, below its master's. */
+	(void)engine_kernel_upsert(e, now, &gap, 0, false);
+	slot = engine_kernel_upsert(e, now, &master, 0, false);
+	engine_kernel_destroy(e, now, &gap);
+	while (engine_tell_next(e, now, PEER, &type, &flow))
+		;
+	assert_in_range(engine_kernel_upsert(e, now, &expected, 0, false), 0, slot - 1);
+	engine_forget_group(e, PEER, 0);
+	assert_true(engine_bulk_next(e, now, PEER, 1, &cursor, &flow));
+	assert_false(flow_is_expectation(&flow));
+	assert_true(engine_bulk_next(e, now, PEER, 1, &cursor, &flow));
+	assert_true(flow_is_expectation(&flow));
+	assert_false(engine_bulk_next(e, now, PEER, 1, &cursor, &flow));
+	free(f.memory);
+}
+
 static void test_retime_only_what_shows_the_hold(void **state)
 {
 	struct fixture f;
@@ -536,6 +604,8 @@ int main(void)
 		cmocka_unit_test(test_former_master_holds_what_the_new_one_tells),
 		cmocka_unit_test(test_kernel_refusals),
 		cmocka_unit_test(test_missing_master_waits_then_goes_without),
+		cmocka_unit_test(test_expectations),
+		cmocka_unit_test(test_bulk_tells_masters_first),
 		cmocka_unit_test(test_retime_only_what_shows_the_hold),
 		cmocka_unit_test(test_a_former_masters_own_entries_become_liberal),
 		cmocka_unit_test(test_on_promotion_injects_masters_first),
