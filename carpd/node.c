@@ -336,6 +336,7 @@ static const struct node_open_step node_open_steps[] = {
 	{"groups", node_groups_open, 1},
 	{"handlers", node_open_handlers, 1},
 	{"guard", node_guard_open, 1},
+	{"the drill's lock", drill_open, 1},
 	{"control socket", ops_open, 1},
 };
 
@@ -420,6 +421,7 @@ void node_close(struct node *node)
 	evloop_timer_close(&node->feed_timer);
 	evloop_timer_close(&node->renew_timer);
 	evloop_timer_close(&node->request_timer);
+	drill_close(node);
 	helper_close(node->helper);
 	advert_keys_fini(&node->keys);
 	node_carp2_close(node);

@@ -12,7 +12,7 @@
  *   node_carp2.c   CARPv2 on the groups' interfaces: keys, packets in and out, the guard's bow-out
  *   health.c       an interface's own test          liberal.c  TCP liberality of an overlap
  *   track.c        tracked interfaces and scripts    clash.c    others with our vhid; peers that
- * differ ops.c, status.c, reload.c, stop.c               what operators ask
+ * differ ops.c, status.c, reload.c, stop.c, drill.c      what operators ask
  *
  * Only the loop's thread touches a struct node. Executor threads see the job structs that were
  * posted to them, the constant config, and the tools that are theirs alone (named so below). */
@@ -294,6 +294,30 @@ struct node_request {
 	uint8_t to;
 };
 
+/* A drill of the running cluster: who steers it, and who did last (drill.c). */
+enum node_drill_state {
+	NODE_DRILL_NONE,
+	NODE_DRILL_WAITING, /* peers still speak of the drill before */
+	NODE_DRILL_ASKED,   /* adverts say so; not every peer has confirmed it */
+	NODE_DRILL_HELD,
+};
+
+#define NODE_DRILL_TEXT_MAX 200u
+
+struct node_drill {
+	enum node_drill_state state;
+	struct control_ticket ticket; /* its connection has the lock */
+	char by[NODE_DRILL_TEXT_MAX];
+	char reason[NODE_DRILL_TEXT_MAX];
+	mono_t answer_by; /* WAITING, ASKED */
+	mono_t until;
+	int64_t since_wall_us;
+	uint8_t heard; /* the peer that drills; 0: nobody */
+	int64_t heard_wall_us;
+	json_t *last; /* STATE_DIR/drill.json: {"node", "time_us"} */
+	struct evloop_timer timer;
+};
+
 #define NODE_REQUESTS_MAX (LIMIT_GROUPS * 4u)
 #define NODE_TOPIC_EVENTS 1u
 
@@ -347,6 +371,7 @@ struct node {
 	uint32_t batch_last;
 	struct node_request requests[NODE_REQUESTS_MAX];
 	struct evloop_timer request_timer;
+	struct node_drill drill;
 
 	bool is_started;	   /* the core runs */
 	bool is_stopping;	   /* SIGTERM was received */
@@ -494,6 +519,15 @@ int node_guard_open(struct node *node) __attribute__((warn_unused_result));
 void node_guard_publish(struct node *node);
 void node_guard_feed(struct node *node);
 bool node_guard_is_lost(struct node *node); /* fired: this life is over, say nothing any more */
+
+/* --- drill.c: the lock of `carpool drill run --live` (doc/protocol-control.md) */
+int drill_open(struct node *node) __attribute__((warn_unused_result));
+void drill_close(struct node *node);
+void drill_op(void *context, const struct control_request *request);
+void drill_conn_closed(struct node *node, struct control_conn conn);
+/* drill_flags: what this node's adverts say about drills; notices what peers say. */
+uint16_t drill_flags(struct node *node);
+json_t *drill_status(const struct node *node);
 
 /* --- reload.c */
 void reload_start(struct node *node, const struct control_ticket *ticket, bool diff, bool force);

@@ -325,6 +325,7 @@ void node_send(struct node *node, const struct election_action *action)
 		return;
 	}
 	election_advert(node->core, action, &advert);
+	advert.flags |= drill_flags(node);
 	size_bytes = advert_sign(&node->keys, &advert, bytes, sizeof(bytes));
 	CHECK(size_bytes > 0);
 	if (path->config->kind == CONFIG_PATH_INTERFACE) {

@@ -387,6 +387,7 @@ static void ops_health(void *context, const struct control_request *request)
 static void ops_closed(void *context, struct control_conn conn)
 {
 	handlers_conn_closed(((struct node *)context)->handlers, conn);
+	drill_conn_closed(context, conn);
 }
 
 static const struct control_op ops_table[] = {
@@ -399,6 +400,7 @@ static const struct control_op ops_table[] = {
 	{"config", CONTROL_RIGHTS_OPERATE, ops_config},
 	{"reload", CONTROL_RIGHTS_OPERATE, ops_reload},
 	{"rules", CONTROL_RIGHTS_OPERATE, ops_rules},
+	{"drill", CONTROL_RIGHTS_OPERATE, drill_op},
 	{"register", CONTROL_RIGHTS_OPERATE, ops_register},
 	{"done", CONTROL_RIGHTS_OPERATE, ops_handler_done},
 	{"health", CONTROL_RIGHTS_OPERATE, ops_health},

@@ -259,9 +259,10 @@ json_t *status_document(const struct node *node)
 
 	for (uint32_t i = 0; i < node->group_count; i++)
 		(void)json_array_append_new(groups, status_group(node, (uint8_t)i));
-	return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o}", "cluster", node->cfg->cluster, "node",
-		node->self->name, "sync_configured", node->cfg->sync.configured, "groups", groups,
-		"alarms", status_alarms(node), "rules", status_rules(node));
+	return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "cluster", node->cfg->cluster,
+		"node", node->self->name, "sync_configured", node->cfg->sync.configured, "groups",
+		groups, "alarms", status_alarms(node), "rules", status_rules(node), "drill_lock",
+		drill_status(node));
 }
 
 /* --- metrics -----------------------------------------------------------------------------------

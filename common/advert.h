@@ -77,8 +77,10 @@ enum advert_flag {
 	ADVERT_YIELDED = 1u << 7,     /* gave up by command: does not preempt */
 	ADVERT_WANTS = 1u << 8, /* a backup's request: your demotion is 100 or more, mine less */
 	ADVERT_ASK = 1u << 9,	/* a late clock: who holds the group? answer at once */
-	ADVERT_STOPPING = 1u << 10, /* SIGTERM: eligible for nothing */
-	ADVERT_FLAGS_ALL = (1u << 11) - 1,
+	ADVERT_STOPPING = 1u << 10,    /* SIGTERM: eligible for nothing */
+	ADVERT_DRILL = 1u << 11,       /* a drill of the running cluster is steered from here */
+	ADVERT_DRILL_KNOWN = 1u << 12, /* ... from another node, and this one has heard it */
+	ADVERT_FLAGS_ALL = (1u << 13) - 1,
 };
 
 /* What the sender knows about its own port on a path. */

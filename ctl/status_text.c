@@ -222,6 +222,22 @@ static void status_text_rules(FILE *out, const json_t *rules)
 	}
 }
 
+/* Hand-overs are to be expected: nobody should wonder about them. */
+static void status_text_drill_lock(FILE *out, const json_t *lock)
+{
+	if (!*field_text(lock, "node"))
+		return;
+	fputs("\ndrill\n  UNDER WAY from ", out);
+	field_print(out, field_text(lock, "node"), 0);
+	if (*field_text(lock, "by")) {
+		fputs(", by ", out);
+		field_print(out, field_text(lock, "by"), 0);
+		fputs(": ", out);
+		field_print(out, field_text(lock, "reason"), 4);
+	}
+	fputc('\n', out);
+}
+
 static void status_text_drill(FILE *out, const json_t *drill, int64_t now_wall_us)
 {
 	char age[WHEN_TEXT_MAX];
@@ -257,6 +273,7 @@ void status_text_render(FILE *out, const json_t *status, int64_t now_wall_us)
 		fputc('\n', out);
 		sync_text_render(out, json_object_get(status, "sync"));
 	}
+	status_text_drill_lock(out, json_object_get(status, "drill_lock"));
 	status_text_drill(out, json_object_get(status, "drill"), now_wall_us);
 }
 

@@ -290,6 +290,7 @@ struct election_peer_view {
 	uint64_t rules_fingerprint, config_fingerprint, address_fingerprint;
 	uint8_t wire_max;
 	uint8_t path_count;
+	bool drills, knows_drill; /* ADVERT_DRILL, ADVERT_DRILL_KNOWN of its last advert */
 };
 void election_peer_view(
 	const struct election *e, uint8_t group, uint8_t peer, struct election_peer_view *ret);

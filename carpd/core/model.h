@@ -114,6 +114,7 @@ struct model_view {
 	uint8_t reason;
 	bool ready, maintenance, fault, announced, resign, force, refused, yielded, wants, stopping;
 	bool asks;
+	bool drills, knows_drill; /* for the shell alone: nothing is decided by them */
 	uint8_t not_ready;
 	uint8_t wire_max;
 	uint8_t handover_to, handover_from, successor;

@@ -207,6 +207,8 @@ static void peers_receive_flags(struct model_view *view, uint16_t flags)
 	view->wants = flags & ADVERT_WANTS;
 	view->asks = flags & ADVERT_ASK;
 	view->stopping = flags & ADVERT_STOPPING;
+	view->drills = flags & ADVERT_DRILL;
+	view->knows_drill = flags & ADVERT_DRILL_KNOWN;
 }
 
 /* peers_receive_content: an advert newer than all that this peer has said about the group. */

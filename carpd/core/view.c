@@ -210,6 +210,8 @@ void election_peer_view(
 		.config_fingerprint = view->config_fingerprint,
 		.address_fingerprint = view->address_fingerprint,
 		.wire_max = view->wire_max,
+		.drills = view->drills,
+		.knows_drill = view->knows_drill,
 		.path_count = e->groups[group].lane_count,
 	};
 }
