@@ -11,12 +11,13 @@
 static const char html_style[] =
 	":root{--bg:#fff;--fg:#1b2430;--soft:#5c6878;--line:#dde3ea;--card:#f6f8fa;--good:#12784a;"
 	"--goodbg:#dff3e8;--bad:#b3261e;--badbg:#fbe3e1;--warn:#8a5a00;--warnbg:#fdf0d5;"
-	"--bar:#2f6fb7;--room:#e3ecf6;--s1:#2f6fb7;--s2:#6a9f3c;--s3:#c98a1b;color-scheme:light "
+	"--bar:#2f6fb7;--room:#e3ecf6;--s1:#2f6fb7;--s2:#6a9f3c;--s3:#c98a1b;--s4:#8a63c4;color-"
+	"scheme:light "
 	"dark}\n"
 	"@media(prefers-color-scheme:dark){:root{--bg:#12171e;--fg:#e4e9ef;--soft:#98a5b5;"
 	"--line:#2b3542;--card:#1a212b;--good:#5fd39a;--goodbg:#143626;--bad:#ff8f86;"
 	"--badbg:#471d1a;--warn:#f0c060;--warnbg:#3d2f10;--bar:#6aa7ea;--room:#22344a;"
-	"--s1:#6aa7ea;--s2:#93cc62;--s3:#e9b455}}\n"
+	"--s1:#6aa7ea;--s2:#93cc62;--s3:#e9b455;--s4:#b79af0}}\n"
 	"*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);"
 	"font:15px/1.5 system-ui,'Segoe UI','Helvetica Neue',Arial,sans-serif}\n"
 	"main{max-width:900px;margin:0 auto;padding:32px 24px 60px}\n"
@@ -29,7 +30,7 @@ static const char html_style[] =
 	".pass{color:var(--good);background:var(--goodbg)}.fail{color:var(--bad);"
 	"background:var(--badbg)}.error{color:var(--warn);background:var(--warnbg)}\n"
 	".verdict{margin:20px 0;padding:16px 20px;border-radius:9px;font-size:18px}"
-	".verdict b{font-size:22px}\n"
+	".verdict b{font-size:22px}.verdict p{font-size:16px;margin:4px 0 0}\n"
 	".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;"
 	"margin:14px 0}.tile{background:var(--card);border:1px solid var(--line);"
 	"border-radius:8px;padding:10px 14px}.tile b{display:block;font-size:21px;"
@@ -46,11 +47,13 @@ static const char html_style[] =
 	".chart .grid{stroke:var(--line)}.chart .lane{stroke:var(--soft);stroke-width:2}"
 	".bar{fill:var(--bar)}.bad{fill:var(--bad)}.room{fill:var(--room)}"
 	".outage{fill:var(--bad);opacity:.22}.s1{fill:var(--s1)}.s2{fill:var(--s2)}"
-	".s3{fill:var(--s3)}.event circle{fill:var(--bg);stroke:var(--bar);stroke-width:2}"
+	".s3{fill:var(--s3)}.s4{fill:var(--s4)}.event "
+	"circle{fill:var(--bg);stroke:var(--bar);stroke-width:2}"
 	".chart .event text{text-anchor:middle;font-size:9.5px;font-weight:700}\n"
 	"details{margin:8px 0}summary{cursor:pointer;color:var(--soft)}\n"
 	"@media print{main{max-width:none;padding:0}h2,h3{break-after:avoid}"
-	"section,svg,.tiles,tr{break-inside:avoid}.verdict,.tile,.badge{border:1px solid #888}"
+	"section,svg,.tiles,tr{break-inside:avoid}thead{display:table-header-group}.verdict,.tile,."
+	"badge{border:1px solid #888}"
 	"*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n";
 
 static const char *html_string(const json_t *object, const char *name)
@@ -114,6 +117,42 @@ static void html_head(FILE *out, const json_t *document)
 	(void)fprintf(out, "</p>\n");
 }
 
+/* The two sentences that somebody reads who reads nothing else. */
+static void html_in_words(FILE *out, const json_t *runs)
+{
+	const json_t *worst = NULL;
+	long long before = 0, survived = 0;
+	json_t *run;
+	size_t i;
+
+	json_array_foreach (runs, i, run) {
+		const json_t *flows = json_object_get(run, "flows");
+
+		if (!verdict_is_measured(run))
+			continue;
+		before += html_count(flows, "before");
+		survived += html_count(flows, "survived");
+		if (!worst || html_number(run, "outage_ms") > html_number(worst, "outage_ms"))
+			worst = run;
+	}
+	if (!worst)
+		return;
+	(void)fprintf(out, "<p>");
+	if (survived == before)
+		(void)fprintf(out, "Every one of %lld connections survived. ", before);
+	else
+		(void)fprintf(
+			out, "%lld of %lld connections were lost. ", before - survived, before);
+	if (html_number(worst, "outage_ms") > 0) {
+		(void)fprintf(
+			out, "The longest outage was %.1f ms (", html_number(worst, "outage_ms"));
+		html_chart_text(out, html_string(worst, "scenario"));
+		(void)fprintf(out, ").</p>");
+	} else {
+		(void)fprintf(out, "Not one probe was lost.</p>");
+	}
+}
+
 static void html_verdict(FILE *out, const json_t *runs)
 {
 	size_t passed = 0;
@@ -129,9 +168,10 @@ static void html_verdict(FILE *out, const json_t *runs)
 			(strcmp(verdict, "fail") == 0 && strcmp(worst, "pass") == 0))
 			worst = verdict;
 	}
-	(void)fprintf(out,
-		"<div class=\"verdict %s\"><b>%s</b> &mdash; %zu of %zu runs passed</div>\n", worst,
-		html_verdict_word(worst), passed, json_array_size(runs));
+	(void)fprintf(out, "<div class=\"verdict %s\"><b>%s</b> &mdash; %zu of %zu runs passed",
+		worst, html_verdict_word(worst), passed, json_array_size(runs));
+	html_in_words(out, runs);
+	(void)fprintf(out, "</div>\n");
 }
 
 static void html_summary_row(FILE *out, const json_t *run, size_t index)
@@ -150,12 +190,16 @@ static void html_summary_row(FILE *out, const json_t *run, size_t index)
 	}
 	(void)fprintf(out,
 		"</td><td class=\"n\">%.1f ms</td><td class=\"n\">%lld</td>"
-		"<td class=\"n\">%lld of %lld</td><td class=\"n\">%lld of %lld</td>"
-		"<td class=\"n\">%.1f ms</td></tr>\n",
+		"<td class=\"n\">%lld of %lld</td><td class=\"n\">%lld of %lld</td>",
 		html_number(run, "outage_ms"), html_count(json_object_get(run, "probes"), "lost"),
 		html_count(tcp, "survived"), html_count(tcp, "total"),
-		html_count(flows, "survived"), html_count(flows, "before"),
-		html_number(run, "dual_master_ms"));
+		html_count(flows, "survived"), html_count(flows, "before"));
+	/* On a running cluster nobody looks at the switch ports. */
+	if (json_is_number(json_object_get(run, "dual_master_ms")))
+		(void)fprintf(out, "<td class=\"n\">%.1f ms</td></tr>\n",
+			html_number(run, "dual_master_ms"));
+	else
+		(void)fprintf(out, "<td class=\"n\">not seen</td></tr>\n");
 }
 
 static void html_summary(FILE *out, const json_t *runs)
@@ -209,6 +253,10 @@ static void html_tiles(FILE *out, const json_t *run)
 		html_string(master, "after"));
 	html_tile(
 		out, value, html_string(run, "reason")[0] ? html_string(run, "reason") : "master");
+	if (!json_is_number(json_object_get(run, "dual_master_ms"))) {
+		(void)fprintf(out, "</div>\n");
+		return;
+	}
 	(void)snprintf(value, sizeof(value), "%.1f ms", html_number(run, "dual_master_ms"));
 	(void)snprintf(name, sizeof(name), "two masters; overlap of a hand-over %.1f ms",
 		html_number(run, "overlap_ms"));
@@ -361,6 +409,20 @@ static bool html_is_shown(const json_t *runs, size_t index)
 
 static void html_foot(FILE *out, const json_t *document)
 {
+	const json_t *first = json_array_get(json_object_get(document, "runs"), 0);
+
+	if (json_is_true(json_object_get(first, "live"))) {
+		(void)fprintf(out,
+			"<h2>How this was measured</h2>\n<p>The running cluster was handed over by "
+			"plan, and back. A client host sent numbered UDP probes through it to a "
+			"reflector behind it, talked on TCP connections and opened new ones; the "
+			"outage is that of RFC 6414's time-stamp based method. Reason given: ");
+		html_chart_text(out, html_string(first, "why"));
+		(void)fprintf(out, "; by ");
+		html_chart_text(out, html_string(first, "by"));
+		(void)fprintf(out, ".</p>\n</main></body></html>\n");
+		return;
+	}
 	(void)fprintf(out,
 		"<h2>How this was measured</h2>\n"
 		"<p>The cluster was rebuilt from its own config and rules in network namespaces "
@@ -369,8 +431,9 @@ static void html_foot(FILE *out, const json_t *document)
 		"that of RFC 6414's time-stamp based method: from the send times of the probes "
 		"that were lost, within the resolution that stands beside it. A probe that the "
 		"measuring machine itself sent late is no outage. Detect is the time from the "
-		"fault until the promotion began, activate until the first announcement, learn "
-		"until the new master forwarded its first probe. Two masters: how long two nodes "
+		"fault until the standby had noticed it, decide until its promotion began, "
+		"activate until the first announcement, learn until the new master forwarded its "
+		"first probe. Two masters: how long two nodes "
 		"answered for one virtual address, seen at the switch ports. Of several runs of a "
 		"scenario the worst is shown.</p>\n<p class=\"soft\">Config fingerprint ");
 	html_chart_text(out, html_string(document, "config_fingerprint"));

@@ -393,14 +393,16 @@ void html_chart_split(FILE *out, const json_t *run)
 		const char *name;
 		const char *key;
 		const char *class;
-	} parts[] = {{"detect", "detect_ms", "s1"}, {"activate", "activate_ms", "s2"},
-		{"learn", "learn_ms", "s3"}};
+	} parts[] = {{"detect", "detect_ms", "s1"}, {"decide", "decide_ms", "s4"},
+		{"activate", "activate_ms", "s2"}, {"learn", "learn_ms", "s3"}};
 	const json_t *split = json_object_get(run, "split");
 	double sum = 0;
 	double x = 0;
 
-	for (unsigned int i = 0; i < 3; i++) {
-		if (!json_is_number(json_object_get(split, parts[i].key)) ||
+	for (unsigned int i = 0; i < 4; i++) {
+		bool may_miss = i == 1; /* often nothing is to be decided */
+
+		if ((!may_miss && !json_is_number(json_object_get(split, parts[i].key))) ||
 			chart_number(split, parts[i].key) < 0)
 			return;
 		sum += chart_number(split, parts[i].key);
@@ -408,8 +410,8 @@ void html_chart_split(FILE *out, const json_t *run)
 	if (sum <= 0)
 		return;
 	(void)fprintf(out, "<h4>Where the time went</h4>\n");
-	chart_begin(out, 54, "detect, activate, learn");
-	for (unsigned int i = 0; i < 3; i++) {
+	chart_begin(out, 54, "detect, decide, activate, learn");
+	for (unsigned int i = 0; i < 4; i++) {
 		double ms = chart_number(split, parts[i].key);
 		double width = ms / sum * CHART_WIDTH;
 

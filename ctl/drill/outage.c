@@ -103,6 +103,32 @@ static void outage_count(const struct outage_sample *samples, size_t sample_coun
 	}
 }
 
+/* The worst own delay near a loss; one sweep in each direction. */
+static int64_t outage_pause(
+	const struct outage_sample *samples, size_t sample_count, int64_t period_ns)
+{
+	int64_t worst = 0;
+
+	for (int backwards = 0; backwards < 2; backwards++) {
+		int64_t late = 0, late_at = 0;
+
+		for (size_t n = 0; n < sample_count; n++) {
+			size_t i = backwards ? sample_count - 1 - n : n;
+			int64_t at = samples[i].sent_at;
+			int64_t own = i > 0 ? at - samples[i - 1].sent_at - period_ns : 0;
+			int64_t away = backwards ? late_at - at : at - late_at;
+
+			if (away > OUTAGE_BESIDE_NS || own >= late) {
+				late = own;
+				late_at = at;
+			}
+			if (samples[i].received_at == 0 && late > worst)
+				worst = late;
+		}
+	}
+	return worst;
+}
+
 void outage_measure(const struct outage_sample *samples, size_t sample_count, int64_t period_ns,
 	struct outage *ret_outage)
 {
@@ -115,6 +141,8 @@ void outage_measure(const struct outage_sample *samples, size_t sample_count, in
 		outage_judge_run(samples, sample_count, &run, period_ns, &result);
 		from = run.end;
 	}
+	result.pause_ns = result.lost_count > 0 ? outage_pause(samples, sample_count, period_ns)
+						: result.worst_late_ns;
 	if (result.lost_count == 0)
 		result.resolution_ns = result.worst_late_ns > 0 ? result.worst_late_ns : 0;
 	result.loss_ns = (int64_t)result.lost_count * period_ns;

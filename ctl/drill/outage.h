@@ -20,6 +20,9 @@
  * RFC 6413's convergence validation). */
 #define OUTAGE_SUSTAINED_COUNT 20u
 
+/* A pause of the machine and a loss that are further apart have nothing to do with each other. */
+#define OUTAGE_BESIDE_NS INT64_C(250000000)
+
 struct outage_sample {
 	int64_t sent_at;     /* ns */
 	int64_t received_at; /* ns; 0: never came back */
@@ -39,6 +42,8 @@ struct outage {
 	int64_t first_good_arrival_at;
 	size_t late_count;     /* probes sent more than half a period late */
 	int64_t worst_late_ns; /* our own worst delay in sending */
+	int64_t pause_ns;      /* the same, within OUTAGE_BESIDE_NS of a loss; without any loss: at
+				* all */
 	bool recovered;	       /* false: the stream ends in an outage */
 };
 

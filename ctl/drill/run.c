@@ -563,7 +563,8 @@ static json_t *run_error(struct run *run, int error, bool probing)
 	probes_end(&run->probes);
 	measure_udp(&run->measure, &run->probes);
 	(void)json_object_set_new(document, "probes",
-		json_pack("{s:f}", "worst_late_ms", tick_ms(run->measure.udp.worst_late_ns)));
+		json_pack("{s:f,s:f}", "worst_late_ms", tick_ms(run->measure.udp.worst_late_ns),
+			"pause_ms", tick_ms(run->measure.udp.pause_ns)));
 	return document;
 }
 

@@ -3,6 +3,7 @@
 #include "ctl/drill/tick.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,25 +34,35 @@ static const char *timeline_text(const json_t *item, const char *name)
 	return text ? text : "?";
 }
 
-/* The record is made when all is done: its stages are told backwards from there. */
+/* A handler's time lies within its phase; what comes after the announcement is not in the record's
+ * time. */
+static bool timeline_counts(const json_t *stage)
+{
+	const char *name = timeline_text(stage, "stage");
+
+	return !strchr(name, ':') && strncmp(name, "after", strlen("after")) != 0;
+}
+
+/* The record is made when all is done: its stages end there, one behind the other. */
 static void timeline_stages(
 	struct measure *measure, const json_t *item, const char *node, int64_t done_at)
 {
 	const json_t *stages = json_object_get(item, "stages");
 	int64_t at = done_at;
+	json_t *stage;
+	size_t i;
 
-	for (size_t i = json_array_size(stages); i > 0; i--) {
-		const json_t *stage = json_array_get(stages, i - 1);
-		const char *name = timeline_text(stage, "stage");
+	json_array_foreach (stages, i, stage)
+		if (timeline_counts(stage))
+			at -= json_integer_value(json_object_get(stage, "us")) * TICK_NS_PER_US;
+	json_array_foreach (stages, i, stage) {
 		int64_t us = json_integer_value(json_object_get(stage, "us"));
 
-		/* A handler's time lies within its phase; what comes after the announcement is not
-		 * in the record's time. */
-		if (strchr(name, ':') || strncmp(name, "after", strlen("after")) == 0)
+		if (!timeline_counts(stage))
 			continue;
-		timeline_add(
-			measure, at, node, "stage %s done (%.2f ms)", name, (double)us / 1000.0);
-		at -= us * TICK_NS_PER_US;
+		at += us * TICK_NS_PER_US;
+		timeline_add(measure, at, node, "stage %s done (%.2f ms)",
+			timeline_text(stage, "stage"), (double)us / 1000.0);
 	}
 }
 
@@ -78,26 +89,34 @@ void timeline_history(
 	}
 }
 
+struct timeline_entry {
+	json_t *item;
+	size_t index; /* at the same instant the order of adding stays */
+};
+
 static int timeline_compare(const void *a, const void *b)
 {
-	double x = json_real_value(json_object_get(*(json_t *const *)a, "at_ms"));
-	double y = json_real_value(json_object_get(*(json_t *const *)b, "at_ms"));
+	const struct timeline_entry *first = a, *second = b;
+	double x = json_real_value(json_object_get(first->item, "at_ms"));
+	double y = json_real_value(json_object_get(second->item, "at_ms"));
 
-	return (x > y) - (x < y);
+	if (x > y || x < y)
+		return x > y ? 1 : -1;
+	return first->index > second->index ? 1 : -1;
 }
 
 static void timeline_sort(json_t *timeline)
 {
 	size_t count = json_array_size(timeline);
-	json_t **items = calloc(count + 1, sizeof(*items));
+	struct timeline_entry *items = calloc(count + 1, sizeof(*items));
 
 	if (!items)
 		return;
 	for (size_t i = 0; i < count; i++)
-		items[i] = json_incref(json_array_get(timeline, i));
+		items[i] = (struct timeline_entry){json_incref(json_array_get(timeline, i)), i};
 	qsort(items, count, sizeof(*items), timeline_compare);
 	for (size_t i = 0; i < count; i++)
-		(void)json_array_set_new(timeline, i, items[i]);
+		(void)json_array_set_new(timeline, i, items[i].item);
 	free(items);
 }
 

@@ -1,4 +1,4 @@
-/* verb_drill.c: `carpool drill list | run | lab`.
+/* verb_drill.c: `carpool drill list | run | history | lab`.
  *
  * Here are only the words of the command: options, the report's directory, one sandbox a run, and
  * the verdicts put together. What happens in a run is run.c's. */
@@ -6,12 +6,14 @@
 #include "ctl/drill/cluster.h"
 #include "ctl/drill/compare.h"
 #include "ctl/drill/labserver.h"
+#include "ctl/drill/live.h"
 #include "ctl/drill/rival.h"
 #include "ctl/drill/run.h"
 #include "ctl/drill/sandbox.h"
 #include "ctl/drill/scenario.h"
 #include "ctl/drill/scenario_file.h"
 #include "ctl/drill/udp.h"
+#include "ctl/drill/verb_probe.h"
 #include "ctl/drill/verdict.h"
 
 #include "ctl/args.h"
@@ -60,6 +62,13 @@ struct verb_drill {
 	const char *compare;
 	char rival[RIVAL_NAME_MAX];
 	bool no_start;
+	/* --live */
+	bool live;
+	bool dry_run;
+	bool no_probe;
+	struct live_options live_options;
+	const char *quiet_text;
+	const char *limit_text;
 	long repeat;
 	long flows;
 	long rate;
@@ -87,7 +96,10 @@ static const char verb_drill_text[] =
 	"own\n"
 	"(a file), or 'all'; 'history' tells the reports that are kept; 'lab' builds the cluster "
 	"and\n"
-	"takes orders on standard input (for tests).\n"
+	"takes orders on standard input (for tests). 'probe' and 'reflect' are the two ends of a "
+	"live\n"
+	"drill's traffic, on a client host and on a server host.\n"
+	"With --live it is the running cluster: handed over, by plan, and back.\n"
 	"Exit: 0 pass, 1 fail, 2 could not run.";
 
 /* A whole number within bounds; without a text the value that is there stays. */
@@ -277,28 +289,50 @@ static json_t *verb_drill_run_once(const struct verb_drill *drill, const struct 
 }
 
 /* A machine that stood still drops packets by itself, and moves a group whose master was asleep: a
- * failure beside such a pause is not judged but tried again, once. What is wrong with the cluster
- * is wrong again. */
+ * failure beside such a pause is not judged but tried again, once, and told all the same. What is
+ * wrong with the cluster is wrong again. A pause that was far from every loss excuses nothing. */
 static bool verb_drill_is_spoiled(const json_t *run)
 {
 	const char *verdict = json_string_value(json_object_get(run, "verdict"));
 	const json_t *probes = json_object_get(run, "probes");
 
 	return verdict && strcmp(verdict, "pass") != 0 &&
-	       json_number_value(json_object_get(probes, "worst_late_ms")) > VERB_DRILL_PAUSE_MS;
+	       json_number_value(json_object_get(probes, "pause_ms")) > VERB_DRILL_PAUSE_MS;
+}
+
+/* What was not judged is not hidden: the second try names it. */
+static void verb_drill_tell_first(json_t *run, const json_t *first)
+{
+	const json_t *probes = json_object_get(first, "probes");
+	const char *why = json_string_value(json_array_get(json_object_get(first, "reasons"), 0));
+	json_t *notes = json_object_get(run, "notes");
+
+	if (!json_is_array(notes)) {
+		notes = json_array();
+		(void)json_object_set_new(run, "notes", notes);
+	}
+	(void)json_array_append_new(notes,
+		json_sprintf("a second try: the first one failed beside a pause of this machine of "
+			     "%.1f ms: %s",
+			json_number_value(json_object_get(probes, "pause_ms")), why ? why : "?"));
+	(void)json_object_set_new(run, "first_try",
+		json_pack("{s:O?, s:O?, s:O?}", "reasons", json_object_get(first, "reasons"),
+			"probes", probes, "report", json_object_get(first, "report")));
 }
 
 static json_t *verb_drill_run_settled(const struct verb_drill *drill,
 	const struct scenario *scenario, long round, unsigned int kind)
 {
-	json_t *run = verb_drill_run_once(drill, scenario, round, kind);
+	json_t *first = verb_drill_run_once(drill, scenario, round, kind), *run;
 
-	if (!verb_drill_is_spoiled(run) || sandbox_stopped())
-		return run;
+	if (!verb_drill_is_spoiled(first) || sandbox_stopped())
+		return first;
 	(void)fprintf(stderr, "%s: failed, and this machine paused meanwhile: once more\n",
 		scenario->name);
-	json_decref(run);
-	return verb_drill_run_once(drill, scenario, round, kind | VERB_DRILL_KIND_AGAIN);
+	run = verb_drill_run_once(drill, scenario, round, kind | VERB_DRILL_KIND_AGAIN);
+	verb_drill_tell_first(run, first);
+	json_decref(first);
+	return run;
 }
 
 static void verb_drill_run_rounds(
@@ -397,10 +431,19 @@ static bool verb_drill_load_own(struct verb_drill *drill, const char *word)
 	return !drill->objectives_path || drill->objectives;
 }
 
+/* Whoever wants to know later, who it was: not "root" when it can be helped. */
+static const char *verb_drill_operator(const struct verb_drill *drill)
+{
+	const char *name = drill->live_options.by;
+
+	name = name ? name : getenv("SUDO_USER");
+	name = name ? name : getenv("LOGNAME");
+	return name ? name : "root";
+}
+
 /* The report on disk says more than what goes to a pipe: which cluster, who, where, when. */
 static void verb_drill_keep(const struct verb_drill *drill, const char *word, const json_t *runs)
 {
-	const char *operator= getenv("SUDO_USER") ? getenv("SUDO_USER") : getenv("LOGNAME");
 	char fingerprint[2 * CRYPTO_HASH_BYTES + 1];
 	char time_text[CLOCK_TEXT_MAX];
 	struct utsname machine = {0};
@@ -412,10 +455,10 @@ static void verb_drill_keep(const struct verb_drill *drill, const char *word, co
 	(void)uname(&machine);
 	document = json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:O}", "schema",
 		VERB_DRILL_SCHEMA, "time", clock_render(drill->started_us, time_text), "what", word,
-		"cluster", drill->cfg->cluster, "config", drill->config_path,
-		"config_fingerprint", fingerprint, "version", CARPOOL_VERSION, "host",
-		machine.nodename, "kernel", machine.release, "operator",
-		operator? operator: "root", "runs", json_object_get(runs, "runs"));
+		"cluster", drill->cfg->cluster, "config", drill->config_path, "config_fingerprint",
+		fingerprint, "version", CARPOOL_VERSION, "host", machine.nodename, "kernel",
+		machine.release, "operator", verb_drill_operator(drill), "runs",
+		json_object_get(runs, "runs"));
 	r = document ? archive_save(drill->report_dir, document) : -EINVAL;
 	if (r == 0)
 		r = archive_note_last(drill->report_base_dir, drill->report_dir, document);
@@ -506,6 +549,76 @@ static int verb_drill_run(struct verb_drill *drill, const struct args_spec *spec
 	return exit_status;
 }
 
+static const char *verb_drill_bad_live(struct verb_drill *drill)
+{
+	struct live_options *live = &drill->live_options;
+	const char *word = drill->args.word_count > 1 ? drill->args.words[1] : "handover";
+
+	live->quiet_ms = LIVE_QUIET_MS;
+	live->limit_ms = LIVE_LIMIT_MS;
+	live->observe_ms = drill->observe_ms > 0 ? drill->observe_ms : LIVE_OBSERVE_MS;
+	if (strcmp(word, "handover") != 0)
+		return "--live does a planned hand-over and back, and no other scenario";
+	/* 0 is no duration: it says that the time does not matter. */
+	if (drill->quiet_text && strcmp(drill->quiet_text, "0") == 0)
+		live->quiet_ms = 0;
+	else if (drill->quiet_text && !args_duration_ms(drill->quiet_text, &live->quiet_ms))
+		return "--quiet wants 0 or a duration such as 10m";
+	if (drill->limit_text && !args_duration_ms(drill->limit_text, &live->limit_ms))
+		return "--limit wants a duration such as 1s";
+	if (!live->probe && !drill->no_probe)
+		return "--live wants --probe COMMAND (what runs 'carpool drill probe ADDRESS' on a "
+		       "client host, such as 'ssh client carpool drill probe 10.2.0.100'), or "
+		       "--no-probe: then nothing is measured";
+	if (live->probe && drill->no_probe)
+		return "--probe or --no-probe?";
+	if (!live->reason && !drill->dry_run)
+		return "--live wants --reason TEXT: it is logged on the nodes and kept in the "
+		       "report";
+	return NULL;
+}
+
+static int verb_drill_live(struct verb_drill *drill, const struct args_spec *spec)
+{
+	struct live_options *live = &drill->live_options;
+	const char *bad = verb_drill_bad_live(drill);
+	json_t *document, *run;
+	int exit_status;
+	size_t i;
+
+	if (bad)
+		return args_fail(spec, &drill->args, "%s", bad);
+	if (!verb_drill_load_own(drill, "") || !verb_drill_config_good(drill)) {
+		report_error(
+			drill->args.json, "CONFIG", "the config or the objectives have errors");
+		return VERB_EXIT_USAGE;
+	}
+	live->args = &drill->args;
+	live->cfg = drill->cfg;
+	live->by = verb_drill_operator(drill);
+	live->objectives = drill->objectives ? &drill->objectives->objectives : NULL;
+	if (drill->dry_run)
+		return live_plan(live);
+	if (verb_drill_make_report(drill, LIVE_WHAT) < 0)
+		return args_fail(spec, &drill->args, "no directory for the report");
+	live->report_dir = drill->report_dir;
+	document = json_pack("{s:o}", "runs", live_run(live));
+	exit_status = verdict_exit(json_object_get(document, "runs"));
+	json_array_foreach (json_object_get(document, "runs"), i, run) {
+		(void)json_object_set_new(run, "previous",
+			archive_previous(drill->earlier, drill->cfg->cluster,
+				json_string_value(json_object_get(run, "scenario")),
+				drill->report_dir));
+		if (!drill->args.json)
+			verdict_print(stdout, run);
+	}
+	verb_drill_keep(drill, LIVE_WHAT, document);
+	if (drill->args.json && !report_json(document))
+		exit_status = VERB_DRILL_COULD_NOT;
+	json_decref(document);
+	return exit_status;
+}
+
 static int verb_drill_list(const struct verb_drill *drill)
 {
 	json_t *list = json_array();
@@ -553,74 +666,99 @@ static int verb_drill_dispatch(struct verb_drill *drill, const struct args_spec 
 	if (strcmp(word, "list") == 0)
 		return verb_drill_list(drill);
 	if (strcmp(word, "run") == 0)
-		return verb_drill_run(drill, spec);
+		return drill->live ? verb_drill_live(drill, spec) : verb_drill_run(drill, spec);
 	if (strcmp(word, "history") == 0)
 		return verb_drill_history(drill);
 	if (strcmp(word, "lab") == 0)
 		return verb_drill_lab(drill, spec);
-	return args_fail(spec, &drill->args, "list, run, history or lab?");
+	return args_fail(spec, &drill->args, "list, run, history, probe, reflect or lab?");
 }
+
+/* One command a process: what was typed. */
+static struct verb_drill verb_drill_words;
+
+static const struct args_option verb_drill_options[] = {
+	{"--config", "FILE", "the cluster (default: the installed one, else the example)", NULL,
+		&verb_drill_words.config_path},
+	{"--report", "DIR", "where reports go (default: /var/lib/carpool/drills)", NULL,
+		&verb_drill_words.report_base},
+	{"--repeat", "N", "each scenario N times, and the median", NULL,
+		&verb_drill_words.repeat_text},
+	{"--flows", "N", "N established flows in the master's table first", NULL,
+		&verb_drill_words.flows_text},
+	{"--rate", "HZ", "UDP probes a second (default 1000)", NULL, &verb_drill_words.rate_text},
+	{"--link", "MBIT", "rate of the emulated links (default 1000; 0: no limit)", NULL,
+		&verb_drill_words.link_text},
+	{"--observe", "TIME", "from the last step to the judgement (default: the scenario's own)",
+		NULL, &verb_drill_words.observe_text},
+	{"--wait", "TIME", "until the cluster has to be at rest, before the fault (default 30s)",
+		NULL, &verb_drill_words.steady_text},
+	{"--objectives", "FILE", "what to demand: YAML, objectives: { outage: 50ms, ... }", NULL,
+		&verb_drill_words.objectives_path},
+	{"--client", "IF", "the interface of the client's side", NULL, &verb_drill_words.client},
+	{"--server", "IF", "the interface of the server's side", NULL, &verb_drill_words.server},
+	{"--seed", "N", "repeats what chance decided in the run that names it", NULL,
+		&verb_drill_words.seed_text},
+	{"--compare", "SYSTEM",
+		"the same with keepalived (and conntrackd), side by side; they must be "
+		"installed",
+		NULL, &verb_drill_words.compare},
+	{"--keep", NULL, "leave the lab standing after the run", &verb_drill_words.keep, NULL},
+	{"--run-hooks", NULL, "run the operator's handlers, not stubs", &verb_drill_words.run_hooks,
+		NULL},
+	{"--yes", NULL, "yes, also as root (with --run-hooks)", &verb_drill_words.yes, NULL},
+	{"--no-start", NULL, "lab: do not start the daemons", &verb_drill_words.no_start, NULL},
+	{"--live", NULL, "run: the running cluster, by planned hand-overs, there and back",
+		&verb_drill_words.live, NULL},
+	{"--dry-run", NULL, "live: check, and tell the plan; touch nothing",
+		&verb_drill_words.dry_run, NULL},
+	{"--reason", "TEXT", "live: why; logged and kept", NULL,
+		&verb_drill_words.live_options.reason},
+	{"--operator", "NAME", "live: who (default: who logged in)", NULL,
+		&verb_drill_words.live_options.by},
+	{"--probe", "COMMAND", "live: what runs 'carpool drill probe ADDRESS' on a client host",
+		NULL, &verb_drill_words.live_options.probe},
+	{"--no-probe", NULL, "live: measure nothing", &verb_drill_words.no_probe, NULL},
+	{"--group", "GROUP", "live: only this one", NULL, &verb_drill_words.live_options.group},
+	{"--to", "NODE", "live: to this node (default: the best ready peer)", NULL,
+		&verb_drill_words.live_options.to},
+	{"--quiet", "TIME", "live: not so soon after the last live drill (default 10m)", NULL,
+		&verb_drill_words.quiet_text},
+	{"--limit", "TIME", "live: no answer for longer: back at once (default 1s)", NULL,
+		&verb_drill_words.limit_text},
+};
+
+static const struct args_spec verb_drill_spec = {
+	.synopsis = "carpool drill list | run SCENARIO|FILE|all [--config FILE] | run --live | "
+		    "history | probe | reflect | lab",
+	.text = verb_drill_text,
+	.options = verb_drill_options,
+	.option_count = ARRAY_LEN(verb_drill_options),
+	.word_count_max = 2,
+};
 
 int verb_drill(int argc, char **argv)
 {
-	struct verb_drill drill = {0};
-	const struct args_option options[] = {
-		{"--config", "FILE", "the cluster (default: the installed one, else the example)",
-			NULL, &drill.config_path},
-		{"--report", "DIR", "where reports go (default: /var/lib/carpool/drills)", NULL,
-			&drill.report_base},
-		{"--repeat", "N", "each scenario N times, and the median", NULL,
-			&drill.repeat_text},
-		{"--flows", "N", "N established flows in the master's table first", NULL,
-			&drill.flows_text},
-		{"--rate", "HZ", "UDP probes a second (default 1000)", NULL, &drill.rate_text},
-		{"--link", "MBIT", "rate of the emulated links (default 1000; 0: no limit)", NULL,
-			&drill.link_text},
-		{"--observe", "TIME",
-			"from the last step to the judgement (default: the scenario's own)", NULL,
-			&drill.observe_text},
-		{"--wait", "TIME",
-			"until the cluster has to be at rest, before the fault (default 30s)", NULL,
-			&drill.steady_text},
-		{"--objectives", "FILE", "what to demand: YAML, objectives: { outage: 50ms, ... }",
-			NULL, &drill.objectives_path},
-		{"--client", "IF", "the interface of the client's side", NULL, &drill.client},
-		{"--server", "IF", "the interface of the server's side", NULL, &drill.server},
-		{"--seed", "N", "repeats what chance decided in the run that names it", NULL,
-			&drill.seed_text},
-		{"--compare", "SYSTEM",
-			"the same with keepalived (and conntrackd), side by side; they must be "
-			"installed",
-			NULL, &drill.compare},
-		{"--keep", NULL, "leave the lab standing after the run", &drill.keep, NULL},
-		{"--run-hooks", NULL, "run the operator's handlers, not stubs", &drill.run_hooks,
-			NULL},
-		{"--yes", NULL, "yes, also as root (with --run-hooks)", &drill.yes, NULL},
-		{"--no-start", NULL, "lab: do not start the daemons", &drill.no_start, NULL},
-	};
-	const struct args_spec spec = {
-		.synopsis = "carpool drill list | run SCENARIO|FILE|all [--config FILE] | history "
-			    "| lab",
-		.text = verb_drill_text,
-		.options = options,
-		.option_count = ARRAY_LEN(options),
-		.word_count_max = 2,
-	};
+	struct verb_drill *drill = &verb_drill_words;
 	const char *bad;
 	int exit_status;
 
-	if (!args_parse(&spec, argc, argv, &drill.args, &exit_status))
+	if (argc > 1 && strcmp(argv[1], "probe") == 0)
+		return verb_probe_probe(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "reflect") == 0)
+		return verb_probe_reflect(argc - 1, argv + 1);
+	if (!args_parse(&verb_drill_spec, argc, argv, &drill->args, &exit_status))
 		return exit_status;
-	bad = verb_drill_bad_number(&drill);
+	bad = verb_drill_bad_number(drill);
 	if (bad)
-		return args_fail(&spec, &drill.args, "%s", bad);
-	verb_drill_default_config(&drill);
-	drill.started_us = clock_wall_us();
+		return args_fail(&verb_drill_spec, &drill->args, "%s", bad);
+	verb_drill_default_config(drill);
+	drill->started_us = clock_wall_us();
 	cluster_note_self();
-	exit_status = verb_drill_dispatch(&drill, &spec);
-	config_free(drill.cfg);
-	json_decref(drill.earlier);
-	free(drill.own);
-	free(drill.objectives);
+	exit_status = verb_drill_dispatch(drill, &verb_drill_spec);
+	config_free(drill->cfg);
+	json_decref(drill->earlier);
+	free(drill->own);
+	free(drill->objectives);
 	return exit_status;
 }

@@ -229,10 +229,13 @@ static json_t *verdict_notes(const struct measure *measure, int widen_ms)
 		verdict_add(notes, "no real-time priority here: timing objectives widened by %d ms",
 			widen_ms);
 	if (measure->udp.worst_late_ns > VERDICT_PAUSE_NS)
-		verdict_add(notes,
-			"this machine paused for %.1f ms (our own sender was late): timing "
-			"objectives are wider by that",
-			tick_ms(measure->udp.worst_late_ns));
+		verdict_add(notes, "this machine paused for %.1f ms (our own sender was late)%s",
+			tick_ms(measure->udp.worst_late_ns),
+			measure->udp.pause_ns <= VERDICT_PAUSE_NS
+				? ", but not beside a loss: judged as if it had not"
+			: measure->udp.lost_count > 0
+				? " beside a loss: timing objectives are wider by that"
+				: ": timing objectives are wider by that");
 	if (measure->tap_lost_count > 0)
 		verdict_add(notes, "the tap missed %llu frames",
 			(unsigned long long)measure->tap_lost_count);
@@ -267,17 +270,47 @@ static json_t *verdict_tcp(const struct probes *probes)
 		connections);
 }
 
-/* Where the milliseconds went: until the standby began (detect), until its announcement (activate),
- * until it forwarded the first packet (learn: the hosts' and switches' part). */
-static json_t *verdict_split(const struct measure *measure)
+static int64_t verdict_fact_ns(const struct measure *measure, const char *name)
+{
+	const json_t *facts = json_object_get(measure->transition, "facts");
+
+	return json_integer_value(json_object_get(facts, name)) * TICK_NS_PER_US;
+}
+
+/* From the silence that made the standby act - of master-down, or with rapid confirmation of one
+ * advert - to its promotion: questions, its place among several, its own lateness. Below 0: nobody
+ * had to decide by silence (a hand-over, a resignation), or the history does not tell. */
+static int64_t verdict_decide(const struct measure *measure, const struct config *cfg)
+{
+	const struct config_group *group = config_group_lookup(cfg, measure->group);
+	int64_t silent = verdict_fact_ns(measure, "silent_us");
+	int64_t noticed = verdict_fact_ns(measure, "master_down_us");
+
+	if (silent == 0 || noticed == 0 || !group || measure->old_master < 0)
+		return -1;
+	if (verdict_fact_ns(measure, "questions") > 0)
+		noticed = cfg->election.advbase.us * TICK_NS_PER_US *
+			  (256 + config_advskew(cfg, group, &cfg->nodes[measure->old_master])) /
+			  256;
+	return silent > noticed ? silent - noticed : 0;
+}
+
+/* Where the milliseconds went: until the standby had noticed (detect) and begun (decide), until its
+ * announcement (activate), until it forwarded the first packet (learn: the hosts' and switches'
+ * part). Where there was nothing to decide, detect goes on until the promotion began. */
+static json_t *verdict_split(const struct measure *measure, const struct config *cfg)
 {
 	int64_t begun = measure->transition_from_at;
 	int64_t announced = measure->announced_at;
 	int64_t forwarded = measure->first_forward_at;
+	int64_t decide = begun ? verdict_decide(measure, cfg) : -1;
 
-	return json_pack("{s:o,s:o,s:o,s:o,s:o}", "detect_ms", verdict_since(measure, begun),
-		"activate_ms", begun && announced ? verdict_ms(announced - begun) : json_null(),
-		"learn_ms",
+	if (decide > begun - measure->fault_at)
+		decide = begun - measure->fault_at;
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "detect_ms",
+		verdict_since(measure, begun && decide > 0 ? begun - decide : begun), "decide_ms",
+		decide >= 0 ? verdict_ms(decide) : json_null(), "activate_ms",
+		begun && announced ? verdict_ms(announced - begun) : json_null(), "learn_ms",
 		announced && forwarded ? verdict_ms(forwarded - announced) : json_null(),
 		"announced_ms", verdict_since(measure, announced), "first_packet_ms",
 		verdict_since(measure, forwarded));
@@ -290,7 +323,7 @@ static json_t *verdict_document(const struct measure *measure, const struct prob
 	json_t *stages = json_object_get(measure->transition, "stages");
 	json_t *reason = json_object_get(measure->transition, "reason");
 
-	return json_pack("{s:s,s:s,s:o,s:o,s:{s:o,s:o,s:o},s:{s:I,s:I,s:I,s:I,s:o},s:o,"
+	return json_pack("{s:s,s:s,s:o,s:o,s:{s:o,s:o,s:o},s:{s:I,s:I,s:I,s:I,s:o,s:o},s:o,"
 			 "s:{s:I,s:I},s:o,s:o,s:{s:s,s:s},s:o,s:{s:o,s:o},s:O?,s:O?,s:s}",
 		"scenario", measure->scenario->name, "verdict", "pass", "outage_ms",
 		verdict_ms(udp->stamp_ns), "resolution_ms", verdict_ms(udp->resolution_ns),
@@ -298,13 +331,13 @@ static json_t *verdict_document(const struct measure *measure, const struct prob
 		verdict_ms(udp->loss_ns), "time_ms", verdict_ms(udp->arrival_ns), "probes", "sent",
 		(json_int_t)udp->sent_count, "lost", (json_int_t)udp->lost_count, "duplicated",
 		(json_int_t)measure->duplicate_count, "late", (json_int_t)udp->late_count,
-		"worst_late_ms", verdict_ms(udp->worst_late_ns), "tcp", verdict_tcp(probes),
-		"flows", "before", (json_int_t)measure->flows_before, "survived",
-		(json_int_t)measure->flows_survived, "dual_master_ms",
-		verdict_ms(measure->scenario->planned ? 0 : measure->dual_ns), "overlap_ms",
-		verdict_ms(measure->scenario->planned ? measure->dual_ns : 0), "master", "before",
-		verdict_node(cfg, measure->old_master), "after",
-		verdict_node(cfg, measure->new_master), "split", verdict_split(measure),
+		"worst_late_ms", verdict_ms(udp->worst_late_ns), "pause_ms",
+		verdict_ms(udp->pause_ns), "tcp", verdict_tcp(probes), "flows", "before",
+		(json_int_t)measure->flows_before, "survived", (json_int_t)measure->flows_survived,
+		"dual_master_ms", verdict_ms(measure->scenario->planned ? 0 : measure->dual_ns),
+		"overlap_ms", verdict_ms(measure->scenario->planned ? measure->dual_ns : 0),
+		"master", "before", verdict_node(cfg, measure->old_master), "after",
+		verdict_node(cfg, measure->new_master), "split", verdict_split(measure, cfg),
 		"addresses", "old_silent_ms", verdict_since(measure, measure->old_silent_at),
 		"new_answers_ms", verdict_since(measure, measure->new_answers_at), "stages", stages,
 		"reason", reason, "report", report);
@@ -336,7 +369,7 @@ static void verdict_add_evidence(
 /* Our sender runs at real-time priority and does nothing: when it is late, so was everybody. */
 static int verdict_pause_ms(const struct measure *measure)
 {
-	int64_t late = measure->udp.worst_late_ns;
+	int64_t late = measure->udp.pause_ns;
 
 	return late > VERDICT_PAUSE_NS ? (int)((late + TICK_NS_PER_MS - 1) / TICK_NS_PER_MS) : 0;
 }

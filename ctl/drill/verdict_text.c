@@ -51,20 +51,24 @@ static void verdict_print_stages(FILE *out, const json_t *run)
 
 static void verdict_print_split(FILE *out, const json_t *run)
 {
-	const char *const names[] = {"detect", "activate", "learn"};
+	const char *const names[] = {"detect", "decide", "activate", "learn"};
+	const char *comma = "";
 
+	if (!json_is_object(json_object_get(run, "split")))
+		return;
 	(void)fprintf(out, "  of these    ");
-	for (unsigned int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < 4; i++) {
 		char key[32];
 		const json_t *value;
 
 		(void)snprintf(key, sizeof(key), "%s_ms", names[i]);
 		value = json_object_get(json_object_get(run, "split"), key);
 		if (json_is_number(value))
-			(void)fprintf(out, " %s %.1f ms%s", names[i], json_number_value(value),
-				i < 2 ? "," : "");
-		else
-			(void)fprintf(out, " %s ?%s", names[i], i < 2 ? "," : "");
+			(void)fprintf(
+				out, "%s %s %.1f ms", comma, names[i], json_number_value(value));
+		else if (i != 1) /* often nothing is to be decided */
+			(void)fprintf(out, "%s %s ?", comma, names[i]);
+		comma = ",";
 	}
 	(void)fprintf(out, "\n");
 }

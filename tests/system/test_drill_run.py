@@ -16,6 +16,21 @@ import xml.etree.ElementTree
 
 import lab as lab_module
 
+BUILD = os.path.dirname(os.path.dirname(os.path.realpath(lab_module.COMMAND)))
+NOBODY = 65534
+
+
+def descendants(pid):
+    found = [pid]
+    for one in found:
+        try:
+            with open("/proc/%d/task/%d/children" % (one, one), encoding="ascii") as text:
+                found += [int(child) for child in text.read().split()]
+        except FileNotFoundError:
+            pass
+    return found
+
+
 FIGURES = ("outage_ms", "resolution_ms", "dual_master_ms", "overlap_ms")
 
 
@@ -141,6 +156,51 @@ class Run(unittest.TestCase):
         self.assertEqual(other["flows"]["before"], 1008)
         self.assertGreater(other["probes"]["lost"], 0)
 
+    def test_ordinary_user(self):
+        """Nobody's drill: everything but real time; and where user namespaces are forbidden, what is missing is said."""
+        for name in ("ctl", "carpd", "syncd"):
+            os.mkdir(os.path.join(self.folder, name))
+            program = "carpool" if name == "ctl" else name
+            shutil.copy(os.path.join(BUILD, name, program), os.path.join(self.folder, name))
+        for folder, _, files in os.walk(self.folder):
+            for name in (folder, *(os.path.join(folder, file) for file in files)):
+                os.chown(name, NOBODY, NOBODY)
+        done = subprocess.run([os.path.join(self.folder, "ctl", "carpool"), "drill", "run", "power-loss", "--config", self.config,
+                               "--observe", "1s", "--json"], user=NOBODY, group=NOBODY, extra_groups=[], cwd=self.folder,
+                              env={"PATH": os.environ["PATH"], "HOME": self.folder}, capture_output=True, text=True, timeout=120,
+                              check=False)
+        run = json.loads(done.stdout)["runs"][0]
+        print(run["verdict"], run["reasons"], run.get("notes"), run.get("probes"))
+        if done.returncode == 2 and "no sandbox" in run["reasons"][0]:
+            self.assertIn("user namespaces", run["reasons"][0])
+            return
+        self.expect_survival(run)
+        self.assertTrue(any("no real-time priority" in note for note in run["notes"]), run["notes"])
+        self.assertTrue(run["report"].startswith(os.path.join(self.folder, ".local/state/carpool/drills/")), run["report"])
+
+    def host(self):
+        """What a drill must not leave on this machine."""
+        said = [subprocess.run(words, capture_output=True, text=True, check=True).stdout
+                for words in (["ip", "-o", "link"], ["ip", "netns"], ["nft", "list", "tables"])]
+        with open("/proc/mounts", encoding="ascii") as mounts:
+            return said + [mounts.read()]
+
+    def test_killed_in_the_middle(self):
+        """SIGKILL to the command while its master is dead and probes flow: every process of it is gone, and the host as before."""
+        before = self.host()
+        process = subprocess.Popen([lab_module.COMMAND, "drill", "run", "power-loss", "--config", self.config, "--observe", "60s",
+                                    "--report", os.path.join(self.folder, "reports")], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True)
+        with process.stderr:
+            self.assertTrue(any("power-off" in line for line in process.stderr))
+            family = descendants(process.pid)
+            self.assertGreater(len(family), 3)  # the room's first process, and at least one node's daemons
+            process.kill()
+        process.wait(10)
+        lab_module.wait(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in family), 20, "nothing of it runs any more")
+        self.assertEqual(self.host(), before)
+        self.assertEqual(self.run_one("handover", "--observe", "500ms")["tcp"]["survived"], 8)
+
     def test_words(self):
         self.assertEqual(self.drill("run", "no-such-thing")[0], 2)
         self.assertEqual(self.drill("run", "power-loss", "--rate", "0", "--config", self.config)[0], 2)
@@ -190,13 +250,12 @@ class Broken(unittest.TestCase):
 
     def build(self, folder, way):
         """A folder with the programs of a drill: the command finds its daemons beside itself."""
-        build = os.path.dirname(os.path.dirname(os.path.realpath(lab_module.COMMAND)))
         for name in ("ctl", "carpd", "syncd"):
             os.mkdir(os.path.join(folder, name))
-        shutil.copy(os.path.join(build, "ctl", "carpool"), os.path.join(folder, "ctl"))
+        shutil.copy(os.path.join(BUILD, "ctl", "carpool"), os.path.join(folder, "ctl"))
         stub = os.path.join(os.path.dirname(os.path.realpath(__file__)), "stub_daemon.py")
         for name in ("carpd", "syncd"):
-            real, path = os.path.join(build, name, name), os.path.join(folder, name, name)
+            real, path = os.path.join(BUILD, name, name), os.path.join(folder, name, name)
             if way is None or (way == "late-states" and name == "carpd"):
                 os.symlink(real, path)
                 continue

@@ -153,6 +153,31 @@ static void test_never_back(void **state)
 	assert_within(outage.stamp_ns, 101 * MS, 2 * PERIOD);
 }
 
+/* Our own sender was late by 30 ms, at probe 500: only what was lost near that may be its doing. */
+static void test_pause_beside(void **state)
+{
+	static const struct {
+		int lost;
+		int64_t pause_ms;
+	} cases[] = {{490, 30}, {510, 30}, {500, 30}, {100, 0}, {900, 0}, {-1, 30}};
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		struct outage outage;
+
+		fill(-1, -1);
+		for (int i = 500; i < COUNT; i++) {
+			samples[i].sent_at += 30 * MS;
+			samples[i].received_at += 30 * MS;
+		}
+		if (cases[c].lost >= 0)
+			samples[cases[c].lost].received_at = 0;
+		outage_measure(samples, COUNT, PERIOD, &outage);
+		assert_int_equal(outage.worst_late_ns, 30 * MS);
+		assert_int_equal(outage.pause_ns, cases[c].pause_ms * MS);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +188,7 @@ int main(void)
 		cmocka_unit_test(test_delay),
 		cmocka_unit_test(test_merging),
 		cmocka_unit_test(test_never_back),
+		cmocka_unit_test(test_pause_beside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
