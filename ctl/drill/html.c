@@ -51,9 +51,13 @@ static const char html_style[] =
 	"circle{fill:var(--bg);stroke:var(--bar);stroke-width:2}"
 	".chart .event text{text-anchor:middle;font-size:9.5px;font-weight:700}\n"
 	"details{margin:8px 0}summary{cursor:pointer;color:var(--soft)}\n"
-	"@media print{main{max-width:none;padding:0}h2,h3{break-after:avoid}"
-	"section,svg,.tiles,tr{break-inside:avoid}thead{display:table-header-group}.verdict,.tile,."
-	"badge{border:1px solid #888}"
+	"td.n{white-space:nowrap}td:first-child{white-space:nowrap}td.free{white-space:normal}"
+	"@media(max-width:640px){main{padding:20px 14px 40px}.chart text{font-size:16px}"
+	".chart .tick,.chart .value{font-size:15px}}\n"
+	"@media print{body{font-size:12px;line-height:1.4}main{max-width:none;padding:0}"
+	"h2{margin-top:26px}h2,h3,h4{break-after:avoid}th,td{padding:2px 8px 2px 0}"
+	".tile b{font-size:16px}.tile{padding:6px 10px}thead{display:table-header-group}"
+	"svg,.tiles,.verdict,tr{break-inside:avoid}.verdict,.tile,.badge{border:1px solid #888}"
 	"*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n";
 
 static const char *html_string(const json_t *object, const char *name)
@@ -303,7 +307,7 @@ static void html_events(FILE *out, const json_t *run)
 
 static void html_stream(FILE *out, const json_t *stream)
 {
-	(void)fprintf(out, "<tr><td>");
+	(void)fprintf(out, "<tr><td class=\"free\">");
 	html_chart_text(out, html_string(stream, "name"));
 	if (!json_is_true(json_object_get(stream, "heard"))) {
 		(void)fprintf(out,
