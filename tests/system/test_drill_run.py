@@ -263,24 +263,31 @@ class Broken(unittest.TestCase):
                 out.write("#!/bin/sh\nexec python3 '%s' %s '%s' \"$@\"\n" % (stub, way, real))
             os.chmod(path, 0o755)
 
-    def run_way(self, name):
-        rules, sync, way, reason = self.WAYS[name]
-        with tempfile.TemporaryDirectory(prefix="drill-broken-") as folder:
-            self.build(folder, way)
-            config = re.sub(r"sync: .*\n", sync, lab_module.CONFIG % {"advbase": "20ms", "election": "", "sync": ""})
-            for file, text in (("edge.nft", rules), ("cluster.yaml", config)):
-                with open(os.path.join(folder, file), "w", encoding="ascii") as out:
-                    out.write(text)
-            done = subprocess.run([os.path.join(folder, "ctl", "carpool"), "drill", "run", "power-loss", "--config",
-                                   os.path.join(folder, "cluster.yaml"), "--report", os.path.join(folder, "reports"),
-                                   "--json", "--wait", "5s" if way == "wrong-key" else "30s", "--observe", "1500ms", "--link", "100"],
-                                  capture_output=True, text=True, timeout=120, check=False)
+    def prepare(self, name):
+        rules, sync, way, _ = self.WAYS[name]
+        folder = tempfile.TemporaryDirectory(prefix="drill-broken-")
+        self.addCleanup(folder.cleanup)
+        self.build(folder.name, way)
+        config = re.sub(r"sync: .*\n", sync, lab_module.CONFIG % {"advbase": "20ms", "election": "", "sync": ""})
+        for file, text in (("edge.nft", rules), ("cluster.yaml", config)):
+            with open(os.path.join(folder.name, file), "w", encoding="ascii") as out:
+                out.write(text)
+        return folder.name
+
+    def run_way(self, name, folder):
+        _, _, way, reason = self.WAYS[name]
+        done = subprocess.run([os.path.join(folder, "ctl", "carpool"), "drill", "run", "power-loss", "--config",
+                               os.path.join(folder, "cluster.yaml"), "--report", os.path.join(folder, "reports"),
+                               "--json", "--wait", "5s" if way == "wrong-key" else "30s", "--observe", "1500ms", "--link", "100"],
+                              capture_output=True, text=True, timeout=120, check=False)
         return done.returncode, json.loads(done.stdout)["runs"][0], reason, done.stderr
 
     def test_each_is_found(self):
-        """All at once: what is judged here is no time."""
+        """All at once: what is judged here is no time. All are written before the first runs: a program that is being copied
+        while another thread forks is "busy"."""
+        folders = [self.prepare(name) for name in self.WAYS]
         with concurrent.futures.ThreadPoolExecutor(len(self.WAYS)) as pool:
-            for name, (status, run, reason, err) in zip(self.WAYS, pool.map(self.run_way, self.WAYS)):
+            for name, (status, run, reason, err) in zip(self.WAYS, pool.map(self.run_way, self.WAYS, folders)):
                 print(name, run["verdict"], run["reasons"])
                 with self.subTest(name):
                     self.assertEqual((status, run["verdict"]), (1, "fail"), (run["reasons"], err[-500:]))
