@@ -225,6 +225,12 @@ struct node_rules_indexes {
 
 struct node_rules_swap;
 
+/* What a stage took, for the metrics. */
+struct node_stage_sum {
+	uint64_t count;
+	int64_t us;
+};
+
 struct node_group {
 	struct node *node;
 	const struct config_group *config;
@@ -269,6 +275,8 @@ struct node_group {
 	struct election_fact facts[ELECTION_FACTS_MAX];
 	int64_t since_wall_us;
 	uint64_t transitions[REASON_COUNT];
+	uint64_t became_master, released_master;
+	struct node_stage_sum stage_sums[2 * TRANSACTION_STAGE_COUNT]; /* odd: demotions */
 	int64_t dual_ms;
 	char stage_alarm[TRANSACTION_ERROR_MAX]; /* "" none: the last promotion's failed stage */
 	enum transaction_stage stage_alarm_stage;

@@ -107,6 +107,27 @@ static void node_record_line(const struct node_group *group, enum group_state fr
 	journal_transition(&transition);
 }
 
+/* node_count_stages: for the metrics, by where the transition led; handlers' parts lie within. */
+static void node_count_stages(struct node_group *group, enum group_state from, enum group_state to)
+{
+	const struct transaction *t = &group->transaction;
+
+	group->became_master += to == GROUP_STATE_MASTER;
+	group->released_master += from == GROUP_STATE_MASTER && to != GROUP_STATE_MASTER;
+	for (uint32_t i = 0; i < t->record_count; i++) {
+		for (unsigned int stage = 0; stage < TRANSACTION_STAGE_COUNT; stage++) {
+			struct node_stage_sum *sum =
+				&group->stage_sums[2 * stage + (to != GROUP_STATE_MASTER)];
+
+			if (strcmp(transaction_stage_name((enum transaction_stage)stage),
+				    t->records[i].stage) != 0)
+				continue;
+			sum->count++;
+			sum->us += t->records[i].us;
+		}
+	}
+}
+
 void node_record(struct node *node, uint8_t index, enum group_state from, enum group_state to,
 	enum reason reason, uint64_t term)
 {
@@ -115,6 +136,7 @@ void node_record(struct node *node, uint8_t index, enum group_state from, enum g
 	json_t *record;
 
 	node_record_line(group, from, to, reason, term);
+	node_count_stages(group, from, to);
 	record = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:o}", "time",
 		clock_render(clock_wall_us(), time), "group", group->config->name, "from",
 		state_name(from), "to", state_name(to), "reason", reason_name(reason), "facts",

@@ -324,6 +324,24 @@ static json_t *status_paths(const struct node *node)
 	return list;
 }
 
+/* status_stages: of promotions, then of demotions: how often, and how long together. */
+static json_t *status_stages(const struct node_group *group)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < 2 * TRANSACTION_STAGE_COUNT; i++) {
+		const struct node_stage_sum *sum = &group->stage_sums[i];
+
+		if (sum->count > 0)
+			(void)json_array_append_new(list,
+				json_pack("{s:s, s:s, s:I, s:I}", "stage",
+					transaction_stage_name((enum transaction_stage)(i / 2)),
+					"to", i % 2 ? "backup" : "master", "count",
+					(json_int_t)sum->count, "sum_us", (json_int_t)sum->us));
+	}
+	return list;
+}
+
 json_t *status_metrics(const struct node *node)
 {
 	json_t *groups = json_array();
@@ -333,12 +351,15 @@ json_t *status_metrics(const struct node *node)
 		struct election_group_view view;
 
 		election_group_view(node->core, (uint8_t)i, &view);
-		(void)json_array_append_new(
-			groups, json_pack("{s:s, s:s, s:o, s:f}", "group", group->config->name,
-					"carpool_group_state", state_name(view.state),
-					"carpool_transitions_total", status_transitions(group),
-					"carpool_dual_master_seconds_total",
-					(double)group->dual_ms / 1000.0));
+		(void)json_array_append_new(groups,
+			json_pack("{s:s, s:s, s:o, s:f, s:I, s:I, s:o}", "group",
+				group->config->name, "carpool_group_state", state_name(view.state),
+				"carpool_transitions_total", status_transitions(group),
+				"carpool_dual_master_seconds_total",
+				(double)group->dual_ms / 1000.0, "carpool_became_master_total",
+				(json_int_t)group->became_master, "carpool_released_master_total",
+				(json_int_t)group->released_master, "carpool_stage_seconds",
+				status_stages(group)));
 	}
 	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "groups", groups, "paths",
 		status_paths(node), "carpool_adverts_dropped_total", status_drops(node),

@@ -21,6 +21,8 @@ static const struct verb main_verbs[] = {
 	{"reload", "apply (or show) a changed config", verb_reload},
 	{"rules", "whether somebody else changed the rules, and what", verb_rules},
 	{"drill", "rehearse a failure of this cluster in a sandbox, and measure it", verb_drill},
+	{"metrics", "what the daemons count, as text for Prometheus", verb_metrics},
+	{"exporter", "the same over HTTP, for Prometheus to scrape", verb_exporter},
 	{"check", "what is wrong with the config, the keys, the rules", verb_check},
 	{"config", "the effective config, defaults included", verb_config},
 	{"keygen", "a new cluster key", verb_keygen},

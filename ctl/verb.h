@@ -28,6 +28,8 @@ int verb_maintenance(int argc, char **argv);
 int verb_events(int argc, char **argv);
 int verb_history(int argc, char **argv);
 int verb_explain(int argc, char **argv);
+int verb_exporter(int argc, char **argv);
+int verb_metrics(int argc, char **argv);
 int verb_sync(int argc, char **argv);
 int verb_flows(int argc, char **argv);
 int verb_check(int argc, char **argv);

@@ -24,6 +24,7 @@ NOT_CODES = {
     "environment": "JOURNAL_STREAM TZ TERM NO_COLOR CREDENTIALS_DIRECTORY NOTIFY_SOCKET",
     "a protocol's name in the text of an alarm": "CARP VRRP",
     "placeholders in --help": "ADDR DIR FILE GROUP NODE TIME CODE WORD PORT",
+    "methods of HTTP": "GET HEAD",
     "levels of status --check": "WARNING CRITICAL UNKNOWN",
 }
 EXEMPT = {word for words in NOT_CODES.values() for word in words.split()}
