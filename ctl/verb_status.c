@@ -1,24 +1,26 @@
 /* verb_status.c: `carpool status`: carpd's document with syncd's put into it.
  *
  * --check is for monitoring plugins: one line, exit 0 ok, 1 warning, 2 critical, 3 unknown (carpd
- * does not answer). --watch redraws once a second until interrupted; with --json it prints one
- * document a line. */
+ * does not answer). --watch shows it anew every second until q or an interrupt; on no terminal it
+ * prints it again and again, with --json one document a line. */
 #include "ctl/args.h"
 #include "ctl/ask.h"
 #include "ctl/drill/archive.h"
 #include "ctl/field.h"
 #include "ctl/report.h"
+#include "ctl/screen.h"
 #include "ctl/status_level.h"
 #include "ctl/status_text.h"
+#include "ctl/status_watch.h"
 #include "ctl/verb.h"
 
 #include "common/check.h"
 #include "common/io/clock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define VERB_STATUS_WATCH_MS	 1000
 #define VERB_STATUS_SYNC_TIME_MS 2000
@@ -114,15 +116,66 @@ static int verb_status_once(const struct verb_status *verb)
 	return exit_status;
 }
 
+/* verb_status_page: one page of --watch; the caller's. A daemon that is down for a moment is
+ * something to watch, not the end of watching. */
+static char *verb_status_page(const struct verb_status *verb, struct status_watch *watch)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	struct ask_error error;
+	json_t *status;
+
+	if (!out)
+		return NULL;
+	status = verb_status_fetch(verb, &error);
+	if (status) {
+		status_text_render(out, status, clock_wall_us());
+		status_watch_render(out, watch, &verb->args, status);
+	} else {
+		fprintf(out, "carpool: %s\n", error.text);
+	}
+	fputs("\n(q quits)\n", out);
+	json_decref(status);
+	return fclose(out) == 0 ? text : NULL;
+}
+
+static int verb_status_screen(const struct verb_status *verb, struct screen *screen)
+{
+	struct status_watch watch = {0};
+	enum screen_event event = SCREEN_TICK;
+	char *page = NULL;
+
+	while (event != SCREEN_QUIT) {
+		unsigned int rows, columns;
+
+		if (event == SCREEN_TICK || !page) {
+			free(page);
+			page = verb_status_page(verb, &watch);
+		}
+		screen_size(&rows, &columns);
+		screen_frame(stdout, page ? page : "no memory\n", rows, columns);
+		if (fflush(stdout) != 0 || ferror(stdout))
+			break;
+		event = screen_wait(screen, VERB_STATUS_WATCH_MS);
+	}
+	free(page);
+	status_watch_fini(&watch);
+	return event == SCREEN_QUIT ? VERB_EXIT_DONE : VERB_EXIT_FAILED;
+}
+
 static int verb_status_watch(const struct verb_status *verb)
 {
 	const struct timespec pause = {.tv_sec = VERB_STATUS_WATCH_MS / 1000};
-	bool screen = !verb->args.json && isatty(STDOUT_FILENO);
+	struct screen screen;
+	int exit_status;
 
-	/* A daemon that is down for a moment is something to watch, not the end of watching. */
+	if (!verb->args.json && screen_open(&screen)) {
+		exit_status = verb_status_screen(verb, &screen);
+		screen_close(&screen);
+		return exit_status;
+	}
 	for (;;) {
-		if (screen)
-			fputs("\033[H\033[2J", stdout);
 		(void)verb_status_once(verb);
 		if (fflush(stdout) != 0 || ferror(stdout))
 			return VERB_EXIT_FAILED;
@@ -135,7 +188,7 @@ int verb_status(int argc, char **argv)
 	struct verb_status verb = {0};
 	const struct args_option options[] = {
 		{"--check", NULL, "one line and exit 0/1/2/3, for monitors", &verb.check, NULL},
-		{"--watch", NULL, "again every second", &verb.watch, NULL},
+		{"--watch", NULL, "as a page, anew every second; q quits", &verb.watch, NULL},
 	};
 	const struct args_spec spec = {
 		.synopsis = "carpool status [--check | --watch] [--json]",
