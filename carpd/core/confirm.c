@@ -41,6 +41,11 @@ void confirm_answered(struct election *e, uint8_t group, uint8_t peer)
 		dur_max(mono_diff(e->now, c->tested_at), dur_us(c->answer_time.us * 3 / 4));
 }
 
+void confirm_again(struct election *e, uint8_t group)
+{
+	e->groups[group].confirm.asked = 0;
+}
+
 bool confirm_armed(const struct election *e, uint8_t group)
 {
 	const struct model_confirm *c = &e->groups[group].confirm;

@@ -17,7 +17,8 @@
  *     what the questions take together, silence is evidence. So a long line, a peer that stalls
  *     often, or one that never answers is left to master-down;
  *   - silence that this node's own late clock may have made: who wakes up late after the last
- *     question asks once more. */
+ *     question asks once more, and who was really asleep (stalls.c) begins again: the answers to
+ *     what it asked before may have come in vain. */
 #ifndef CARPD_CORE_CONFIRM_H
 #define CARPD_CORE_CONFIRM_H
 
@@ -33,6 +34,9 @@ void confirm_judge(struct election *e, uint8_t group);
 
 /* confirm_answered: an echo of the last challenge has come in. */
 void confirm_answered(struct election *e, uint8_t group, uint8_t peer);
+
+/* confirm_again: this node slept; the questions so far are no evidence. */
+void confirm_again(struct election *e, uint8_t group);
 
 /* confirm_armed: whether the master's silence would be believed. */
 bool confirm_armed(const struct election *e, uint8_t group);

@@ -1,6 +1,7 @@
 #include "carpd/core/stalls.h"
 
 #include "carpd/core/carp2_core.h"
+#include "carpd/core/confirm.h"
 #include "carpd/core/election_internal.h"
 #include "carpd/core/group.h"
 #include "carpd/core/handover.h"
@@ -81,6 +82,7 @@ static void stalls_detect_backup(struct election *e, uint8_t group)
 		"what it slept through is no silence");
 	peers_forget_silence(e, group, late, grace);
 	carp2_core_forget_silence(e, group, late);
+	confirm_again(e, group);
 	if (g->state == GROUP_STATE_INIT) {
 		g->hold_until = mono_max(
 			g->hold_until, mono_add(e->now, group_master_down(e, group, DUR_ZERO)));

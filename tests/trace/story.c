@@ -831,6 +831,23 @@ static void story_confirm_late(struct story *s)
 	run(s, 50);
 }
 
+static void story_confirm_asleep(struct story *s)
+{
+	struct world_options o = confirm_options(2);
+
+	open_running(s, &o);
+	note(s, "all paths lose everything; in the midst of its questions fw2 freezes for 300 ms");
+	cut_all(s, 1);
+	run(s, 7);
+	world_pause(s->w, 1, true);
+	run(s, 300);
+	note(s, "it goes on, 4 ms before the paths do: what it asked before proves nothing");
+	world_resume(s->w, 1);
+	run(s, 4);
+	cut_all(s, -1);
+	run(s, 50);
+}
+
 static const struct {
 	const char *name;
 	void (*tell)(struct story *s);
@@ -839,6 +856,7 @@ static const struct {
 	{"claims", story_claims},
 	{"confirm", story_confirm},
 	{"confirm-answered", story_confirm_answered},
+	{"confirm-asleep", story_confirm_asleep},
 	{"confirm-carrier", story_confirm_carrier},
 	{"confirm-late", story_confirm_late},
 	{"confirm-long-line", story_confirm_long_line},
