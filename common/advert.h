@@ -69,7 +69,8 @@
 enum advert_flag {
 	ADVERT_READY = 1u << 0,	      /* may take the group without loss */
 	ADVERT_MAINTENANCE = 1u << 1, /* out of the election by the operator's wish */
-	ADVERT_FAULT = 1u << 2,	      /* every group interface has failed (a lone master may be) */
+	ADVERT_FAULT = 1u << 2,	      /* every group interface has failed (a lone master may be), or
+				       * may have: taken over hearing nobody */
 	ADVERT_ANNOUNCED = 1u << 3,   /* a hand-over's target: addresses up and announced */
 	ADVERT_RESIGN = 1u << 4,      /* gives the group up; `successor` may go at once */
 	ADVERT_FORCE = 1u << 5,	      /* the offered hand-over does not need a ready target */

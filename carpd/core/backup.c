@@ -1,6 +1,7 @@
 #include "carpd/core/backup.h"
 
 #include "carpd/core/carp2_core.h"
+#include "carpd/core/dual.h"
 #include "carpd/core/election_internal.h"
 #include "carpd/core/group.h"
 #include "carpd/core/handover.h"
@@ -55,6 +56,23 @@ static void backup_judge_unproven(struct election *e, uint8_t group)
 	}
 }
 
+/* backup_deaf: nobody has been heard since the dead master's next advert was due, nor for as long
+ * as a beacon takes: perhaps it is not that one which is dead. */
+static bool backup_deaf(const struct election *e, uint8_t group, uint8_t dead)
+{
+	dur_t beacon = timers_beacon(e->config.advbase);
+	mono_t due = mono_add(e->now, dur_us(-beacon.us * 5 / 4));
+
+	if (dead != MODEL_NO_PEER)
+		due = mono_max(due, mono_add(e->peers[dead].views[group].heard_at,
+					    dur_us(e->peers[dead].views[group].interval_us)));
+	for (uint8_t p = 0; p < e->config.peer_count; p++)
+		if (p != dead && peers_alive(e, group, p) &&
+			e->peers[p].views[group].heard_at.us > due.us)
+			return false;
+	return true;
+}
+
 static void backup_take_over(
 	struct election *e, uint8_t group, enum reason reason, uint8_t dead, uint8_t k)
 {
@@ -82,6 +100,8 @@ static void backup_take_over(
 	}
 	backup_judge_unproven(e, group);
 	group_promote(e, group, reason, 0, false, facts, count);
+	if (backup_deaf(e, group, dead))
+		dual_doubt(e, group);
 }
 
 /* backup_judge_overrule: a master demoted by 100 or more ought to hand over; when it leaves the

@@ -1,5 +1,6 @@
 #include "carpd/core/dual.h"
 
+#include "carpd/core/carp2_core.h"
 #include "carpd/core/election_internal.h"
 #include "carpd/core/group.h"
 #include "carpd/core/handover.h"
@@ -79,16 +80,18 @@ static enum dual_verdict dual_decide(
 {
 	const struct model_group *g = &e->groups[group];
 	const struct model_view *view = &e->peers[peer].views[group];
-	bool we_out = e->maintenance || paths_fault(e, group);
+	bool deaf = dual_deaf(e, group, peer) && paths_all_well(e, group);
+	bool we_out = e->maintenance || paths_fault(e, group) || g->doubt;
 	bool they_out = view->maintenance || view->fault;
 	uint32_t own = order_self(e, group).demotion;
 	uint32_t theirs = order_peer(e, group, peer).demotion;
 
-	*ret_why = "in fault or maintenance";
-	if (we_out != they_out)
+	*ret_why = "in fault, in doubt or in maintenance";
+	/* Our doubt is who was cut off: first look whether it is the other. */
+	if (we_out != they_out && !(g->doubt && deaf))
 		return we_out ? DUAL_WE_LOSE : DUAL_THEY_LOSE;
 	*ret_why = "hears nobody who hears it";
-	if (dual_deaf(e, group, peer) && paths_all_well(e, group)) {
+	if (deaf) {
 		/* It may only just have begun to hear us: two of its intervals of patience. */
 		dur_t patience = dur_mul(dur_us(view->interval_us), 2);
 
@@ -151,6 +154,89 @@ static void dual_win(struct election *e, uint8_t group, uint8_t peer, const char
 	group_raise_term(e, group);
 	trace_line(e, group, TRACE_TEXT("%s loses: %s", e->config.peers[peer].name, why),
 		TRACE_TEXT("stay, term %lld, announce again", (long long)g->term.number));
+}
+
+void dual_doubt(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+
+	/* No port to be dead; or foreign nodes, which speak no native word and know no doubt. */
+	if (e->config.groups[group].interface_count == 0 || carp2_core_foreign(e))
+		return;
+	g->doubt = true;
+	g->doubt_since = e->now;
+	g->doubt_until = MONO_NEVER;
+}
+
+static bool dual_heard_since(const struct election *e, uint8_t group, mono_t since)
+{
+	for (uint8_t p = 0; p < e->config.peer_count; p++)
+		if (peers_alive(e, group, p) && e->peers[p].views[group].heard_at.us > since.us)
+			return true;
+	return false;
+}
+
+void dual_judge_doubt(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+
+	if (!g->doubt || g->dual || !dual_heard_since(e, group, g->doubt_since)) {
+		g->doubt_until = MONO_NEVER;
+		return;
+	}
+	if (mono_is_never(g->doubt_until))
+		g->doubt_until = mono_add(e->now, group_master_down(e, group, DUR_ZERO));
+	if (!mono_reached(e->now, g->doubt_until)) {
+		election_wake(e, g->doubt_until);
+		return;
+	}
+	g->doubt = false;
+	g->send_now = true;
+}
+
+/* dual_seen_related: what two masters do for a moment by design. */
+static bool dual_seen_related(const struct election *e, uint8_t a, uint8_t b, uint8_t group)
+{
+	const struct model_view *view_a = &e->peers[a].views[group];
+	const struct model_view *view_b = &e->peers[b].views[group];
+
+	return view_a->handover_to == e->config.peers[b].id ||
+	       view_b->handover_to == e->config.peers[a].id;
+}
+
+void dual_judge_seen(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+	uint8_t first = peers_master(e, group), second = MODEL_NO_PEER;
+	mono_t due;
+
+	if (g->state == GROUP_STATE_MASTER && (g->dual || g->carp2.dual))
+		return; /* its own */
+	for (uint8_t p = 0; p < e->config.peer_count; p++)
+		if (p != first && e->peers[p].views[group].state == GROUP_STATE_MASTER &&
+			peers_alive(e, group, p))
+			second = p;
+	if (g->state == GROUP_STATE_MASTER || second == MODEL_NO_PEER ||
+		dual_seen_related(e, first, second, group)) {
+		g->dual_seen_since = MONO_NEVER;
+		election_alarm(e, group, ELECTION_ALARM_DUAL_MASTER, 0, false);
+		return;
+	}
+	if (mono_is_never(g->dual_seen_since))
+		g->dual_seen_since = e->now;
+	due = mono_add(g->dual_seen_since, peers_silence(e, group, second));
+	election_wake(e, peers_dead_at(e, group, first));
+	election_wake(e, peers_dead_at(e, group, second));
+	if (!mono_reached(e->now, due)) {
+		election_wake(e, due);
+		return;
+	}
+	if (!g->alarms[ELECTION_ALARM_DUAL_MASTER].on)
+		trace_line(e, group,
+			TRACE_TEXT("%s and %s are masters and do not hear each other",
+				e->config.peers[first].name, e->config.peers[second].name),
+			"two masters");
+	election_alarm(e, group, ELECTION_ALARM_DUAL_MASTER, e->config.peers[second].id, true);
 }
 
 void dual_leave(struct election *e, uint8_t group)

@@ -79,6 +79,7 @@ void group_init(struct election *e, uint8_t group)
 	g->better_since = MONO_NEVER;
 	g->empty_since = MONO_NEVER;
 	g->carp2.better_since = MONO_NEVER;
+	g->dual_seen_since = MONO_NEVER;
 	/* Numbers that tie requests to answers must not repeat those of an earlier life. */
 	g->nonce_last = (uint32_t)e->epoch;
 	g->offer_id_last = (uint32_t)(e->epoch >> 32);
@@ -158,6 +159,7 @@ void group_promote(struct election *e, uint8_t group, enum reason reason, uint8_
 	g->wants_since = MONO_NEVER;
 	g->overruled = 0;
 	g->resigned = false;
+	g->doubt = false;
 	group_set_state(e, group, GROUP_STATE_PROMOTING, reason, facts, fact_count);
 	if (from) {
 		election_append(e, ELECTION_ACTION_LIBERAL, group)->on = true;
@@ -181,6 +183,7 @@ void group_demote(struct election *e, uint8_t group, enum reason reason, uint8_t
 	else if (g->offer.active)
 		handover_drop(e, group, to && to == g->offer.target);
 	dual_leave(e, group);
+	g->doubt = false;
 	g->resigned = to == 0;
 	g->demote_reason = reason;
 	g->listening = false;
@@ -222,6 +225,7 @@ static void group_leave(struct election *e, uint8_t group, enum reason reason)
 {
 	struct model_group *g = &e->groups[group];
 
+	g->doubt = false;
 	group_set_state(e, group, group_rest(e, group), reason, NULL, 0);
 	if (g->liberal)
 		election_append(e, ELECTION_ACTION_LIBERAL, group)->on = false;
@@ -408,6 +412,7 @@ static void group_judge_master(struct election *e, uint8_t group)
 	if (dual_judge(e, group) || carp2_core_judge_master(e, group))
 		return;
 	group_judge_claims(e, group);
+	dual_judge_doubt(e, group);
 	handover_judge_overlap(e, group);
 	handover_judge_master(e, group);
 	if (g->state == GROUP_STATE_MASTER)
@@ -503,6 +508,7 @@ void group_judge(struct election *e, uint8_t group)
 		group_judge_master(e, group);
 	else
 		election_alarm(e, group, ELECTION_ALARM_NO_READY_PEER, 0, false);
+	dual_judge_seen(e, group);
 	backup_judge_vacancy(e, group);
 	backup_judge_proof(e, group);
 	group_judge_known(e, group);

@@ -161,8 +161,9 @@ static void handover_judge_announced(
 	struct model_offer *offer = &g->offer;
 
 	/* A target that lost sight of us has completed as MASTER_DEAD, without a word about the
-	 * hand-over: it is master by a higher term and has announced all the same. */
-	if (!offer->announced && view->state == GROUP_STATE_MASTER &&
+	 * hand-over: it is master by a higher term and has announced all the same. But not one that
+	 * took the group over by itself and is in doubt: it yields as soon as it hears us. */
+	if (!offer->announced && view->state == GROUP_STATE_MASTER && !view->fault &&
 		advert_term_compare(view->term, g->term) > 0) {
 		offer->announced = true;
 		offer->announced_at = e->now;
@@ -210,7 +211,7 @@ static void handover_judge_offer(struct election *e, uint8_t group)
 		offer->seen = true;
 	if (view->refused && ours)
 		handover_fail(e, group, "refused");
-	else if (offer->seen && view->state != GROUP_STATE_PROMOTING &&
+	else if ((offer->seen || offer->announced) && view->state != GROUP_STATE_PROMOTING &&
 		 view->state != GROUP_STATE_MASTER)
 		handover_fail(e, group, "gave up");
 	else if (!offer->seen && view->state != GROUP_STATE_MASTER &&

@@ -163,6 +163,7 @@ struct model_port {
 	bool silent;  /* an episode of silence is going on */
 	bool probed;  /* in this episode; probed_at says when last */
 	mono_t probed_at;
+	bool waiting; /* for that test's answer */
 	mono_t failed_at;
 };
 
@@ -261,9 +262,15 @@ struct model_group {
 	uint8_t from;	  /* the old master, while it overlaps; 0 = none */
 	uint32_t from_id; /* of the last offer that was taken; never taken twice */
 	uint8_t from_last;
-	uint8_t lost;	 /* the old master that fell silent in the hand-over; 0 = none */
-	bool liberal;	 /* asked of the shell, not yet taken back */
-	uint8_t refused; /* whose offer was refused */
+	uint8_t lost; /* the old master that fell silent in the hand-over; 0 = none */
+
+	/* Taken over hearing nobody, and none of the group's own ports has been seen to work since:
+	 * perhaps it is this node that is cut off. */
+	bool doubt;
+	mono_t doubt_since;
+	mono_t doubt_until; /* somebody is heard again; MONO_NEVER: not yet */
+	bool liberal;	    /* asked of the shell, not yet taken back */
+	uint8_t refused;    /* whose offer was refused */
 	uint32_t refused_id;
 	mono_t overlap_until;
 
@@ -293,7 +300,8 @@ struct model_group {
 	uint8_t dual_with;
 	mono_t dual_since;
 	mono_t dual_raised_at;
-	uint32_t dual_age_ms; /* how long it had lasted before the two heard each other */
+	mono_t dual_seen_since; /* as a third: two others are; MONO_NEVER */
+	uint32_t dual_age_ms;	/* how long it had lasted before the two heard each other */
 
 	/* Flapping. */
 	mono_t flaps[MODEL_FLAPS_MAX];

@@ -76,14 +76,48 @@ static bool paths_judge_lane(struct election *e, uint8_t group, uint16_t lane, u
 	return false;
 }
 
+/* paths_alone: a group that this node took over hearing nobody, since then, waits for the port's
+ * test; else MONO_NEVER. Not before it is master: a test that fails must not end a promotion that
+ * is all that the group has. */
+static mono_t paths_alone(const struct election *e, uint8_t path)
+{
+	for (uint8_t group = 0; group < e->config.group_count; group++) {
+		const struct election_config_group *config = &e->config.groups[group];
+
+		if (!e->groups[group].doubt || e->groups[group].state != GROUP_STATE_MASTER ||
+			peers_any_alive_at(e, group, e->now))
+			continue;
+		for (uint8_t i = 0; i < config->interface_count; i++)
+			if (config->interfaces[i].path == path)
+				return e->groups[group].doubt_since;
+	}
+	return MONO_NEVER;
+}
+
+static void paths_judge_probe_tell(struct election *e, uint8_t group, uint8_t path, bool alone)
+{
+	const char *name = e->config.paths[path].name;
+
+	if (alone)
+		trace_line(e, group, "taken over, and nobody is heard",
+			TRACE_TEXT("test the own %s", name));
+	else
+		trace_line(e, group, TRACE_TEXT("%s is silent, the peer lives elsewhere", name),
+			"test the own port");
+}
+
 /* paths_judge_probe: asks the shell for a test: at once when an episode begins, then every second
- * while it lasts or while the last test failed. */
-static void paths_judge_probe(struct election *e, uint8_t group, uint8_t path, bool silent)
+ * while it lasts or while the last test failed. A test that began before a takeover proves nothing
+ * after it: the next one follows it. */
+static void paths_judge_probe(
+	struct election *e, uint8_t group, uint8_t path, bool silent, mono_t alone)
 {
 	struct model_port *port = &e->ports[path];
 	mono_t due = mono_add(port->probed_at, dur_ms(PATHS_PROBE_SPACING_MS));
+	bool waiting = port->waiting && !mono_reached(e->now, due);
 
-	if (silent && !port->silent)
+	if ((silent && !port->silent && mono_is_never(alone)) ||
+		(!mono_is_never(alone) && port->probed_at.us < alone.us && !waiting))
 		port->probed = false;
 	port->silent = silent;
 	if (!port->carrier || (!silent && port->test != ADVERT_PORT_FAILED))
@@ -91,11 +125,9 @@ static void paths_judge_probe(struct election *e, uint8_t group, uint8_t path, b
 	if (!port->probed || mono_reached(e->now, due)) {
 		election_append(e, ELECTION_ACTION_PROBE, group)->path = path;
 		if (!port->probed)
-			trace_line(e, group,
-				TRACE_TEXT("%s is silent, the peer lives elsewhere",
-					e->config.paths[path].name),
-				"test the own port");
+			paths_judge_probe_tell(e, group, path, !mono_is_never(alone));
 		port->probed = true;
+		port->waiting = true;
 		port->probed_at = e->now;
 		due = mono_add(e->now, dur_ms(PATHS_PROBE_SPACING_MS));
 	}
@@ -106,6 +138,7 @@ static uint8_t paths_judge_interface(struct election *e, uint8_t group, uint16_t
 {
 	uint8_t path = e->lanes[lane].path, split = 0;
 	struct model_port *port = &e->ports[path];
+	mono_t alone = paths_alone(e, path);
 	bool silent = false, heard = false;
 
 	for (uint8_t p = 0; p < e->config.peer_count; p++) {
@@ -122,10 +155,11 @@ static uint8_t paths_judge_interface(struct election *e, uint8_t group, uint16_t
 			paths_port(e, path) == l->peer_port)
 			split = e->config.peers[p].id;
 	}
+	silent = silent || !mono_is_never(alone);
 	/* Whatever a test said: who receives adverts there and is heard has a living port. */
 	if (!silent && (heard || port->test == ADVERT_PORT_PASSED))
 		port->test = ADVERT_PORT_UNTESTED;
-	paths_judge_probe(e, group, path, silent);
+	paths_judge_probe(e, group, path, silent, alone);
 	return split;
 }
 
@@ -180,11 +214,29 @@ void paths_carrier(struct election *e, uint8_t path, bool up)
 		up ? "port counts again" : "port failed");
 }
 
+/* paths_tested_doubt: a working port: the group was not taken over by one who is cut off. */
+static void paths_tested_doubt(struct election *e, uint8_t group, uint8_t path)
+{
+	const struct election_config_group *config = &e->config.groups[group];
+	struct model_group *g = &e->groups[group];
+
+	if (e->ports[path].probed_at.us < g->doubt_since.us)
+		return;
+	for (uint8_t i = 0; g->doubt && i < config->interface_count; i++)
+		if (config->interfaces[i].path == path) {
+			g->doubt = false;
+			g->send_now = true;
+		}
+}
+
 void paths_tested(struct election *e, uint8_t path, bool passed)
 {
 	struct model_port *port = &e->ports[path];
 	uint8_t test = passed ? ADVERT_PORT_PASSED : ADVERT_PORT_FAILED;
 
+	port->waiting = false;
+	for (uint8_t group = 0; passed && group < e->config.group_count; group++)
+		paths_tested_doubt(e, group, path);
 	/* A late answer to a silence that is over says nothing. */
 	if (!port->silent && port->test != ADVERT_PORT_FAILED)
 		return;

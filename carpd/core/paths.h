@@ -3,8 +3,10 @@
  * Silence does not tell whose port is dead. When a group interface is silent while the peer lives
  * elsewhere - or when the peer says that it no longer hears us there - this node has its own port
  * tested by the shell (carrier; anything received; three probes) and repeats that every second
- * while the silence lasts. A port that fails costs its weight; both alike move nothing: PATH_SPLIT.
- * A sync path is never tested: losing it costs readiness, which the shell reports. */
+ * while the silence lasts. Who takes a group over hearing nobody at all has its ports tested, too,
+ * and is in doubt (dual.h) until one of them works. A port that fails costs its weight; both alike
+ * move nothing: PATH_SPLIT. A sync path is never tested: losing it costs readiness, which the shell
+ * reports. */
 #ifndef CARPD_CORE_PATHS_H
 #define CARPD_CORE_PATHS_H
 

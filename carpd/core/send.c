@@ -197,7 +197,7 @@ static uint16_t send_fill_flags(const struct election *e, uint8_t group)
 
 	flags |= g->ready ? ADVERT_READY : 0;
 	flags |= e->maintenance ? ADVERT_MAINTENANCE : 0;
-	flags |= paths_fault(e, group) ? ADVERT_FAULT : 0;
+	flags |= paths_fault(e, group) || g->doubt ? ADVERT_FAULT : 0;
 	flags |= g->state == GROUP_STATE_MASTER && g->from ? ADVERT_ANNOUNCED : 0;
 	flags |= send_fill_vacated(e, group) ? ADVERT_RESIGN : 0;
 	flags |= g->offer.active && g->offer.force ? ADVERT_FORCE : 0;

@@ -14,6 +14,7 @@ static const char *const fault_names[] = {
 	[FAULT_SPLIT] = "split",
 	[FAULT_LOSS] = "loss",
 	[FAULT_PATH_LOSS] = "path-loss",
+	[FAULT_LINK_LOSS] = "link-loss",
 	[FAULT_DUP] = "dup",
 	[FAULT_JITTER] = "jitter",
 	[FAULT_PAUSE] = "pause",
@@ -23,10 +24,16 @@ static const char *const fault_names[] = {
 	[FAULT_STOP] = "stop",
 	[FAULT_CARRIER] = "carrier",
 	[FAULT_PORT] = "port",
+	[FAULT_UNPLUG] = "unplug",
+	[FAULT_CLOCK] = "clock",
+	[FAULT_DRIFT] = "drift",
 	[FAULT_NOT_READY] = "not-ready",
 	[FAULT_DEMOTE] = "demote",
 	[FAULT_STAGES] = "stages-fail",
+	[FAULT_LATE] = "late",
 	[FAULT_HANDOVER] = "handover",
+	[FAULT_BURST] = "burst",
+	[FAULT_RELOAD] = "reload",
 	[FAULT_MAINTENANCE] = "maintenance",
 	[FAULT_REPLAY] = "replay",
 };
@@ -48,6 +55,8 @@ void faults_make(struct world *w, int64_t from, int64_t until)
 		if (at >= until - 1000000)
 			break;
 		f->kind = (enum fault_kind)rng_below(&r, FAULT_KIND_COUNT);
+		if (f->kind == FAULT_LATE && !w->options.late)
+			f->kind = FAULT_HANDOVER;
 		f->at = at;
 		f->until =
 			at + 1000 + (int64_t)rng_below(&r, rng_chance(&r, 500) ? 300000 : 5000000);
@@ -83,9 +92,14 @@ void faults_schedule(struct world *w)
 
 static void faults_apply_cut(struct world *w, const struct fault *f, int by)
 {
-	world_cut(w, f->path, f->node, f->other, by);
-	if (f->flag)
-		world_cut(w, f->path, f->other, f->node, by);
+	/* value: one path, or every one between the two. */
+	for (uint8_t path = 0; path < w->path_count; path++) {
+		if (path != f->path && f->value % 3 != 0)
+			continue;
+		world_cut(w, path, f->node, f->other, by);
+		if (f->flag)
+			world_cut(w, path, f->other, f->node, by);
+	}
 }
 
 static void faults_apply_isolate(struct world *w, const struct fault *f, int by)
@@ -131,15 +145,30 @@ static void faults_apply_links(struct world *w, const struct fault *f, int by)
 			}
 }
 
-static void faults_apply_port(struct world *w, const struct fault *f, int by)
+static void faults_apply_link_loss(struct world *w, const struct fault *f, int by)
 {
-	w->nodes[f->node].port_dead[f->path] += by;
-	for (uint8_t other = 0; other < w->options.nodes; other++) {
-		if (other == f->node)
-			continue;
-		world_cut(w, f->path, f->node, other, by);
-		world_cut(w, f->path, other, f->node, by);
-	}
+	w->links[f->path][f->node][f->other].loss_per_mille += (uint32_t)by * (100 + 2 * f->value);
+	world_link_changed(w, f->path, f->node, f->other);
+}
+
+/* faults_apply_unplug: what a dead switch of the node's own, or its own switch port, does to all it
+ * has; value: also to the sync links. */
+static void faults_apply_unplug(struct world *w, const struct fault *f, int by)
+{
+	uint8_t lans = (uint8_t)(w->options.groups * w->options.interfaces);
+
+	for (uint8_t path = 0; path < w->path_count; path++)
+		if (path < lans || f->value % 4 != 0)
+			world_port(w, f->node, path, by);
+}
+
+/* faults_apply_clock: a rate of at most half a percent; a jump so long that it is one. */
+static void faults_apply_clock(struct world *w, const struct fault *f, bool begin)
+{
+	if (f->kind == FAULT_DRIFT)
+		world_clock(w, f->node, 0, begin ? (int32_t)f->value * 25 - 5000 : 0);
+	else if (begin)
+		world_clock(w, f->node, (w->options.advbase_us + 4000) * (1 + f->value % 16), 100);
 }
 
 static void faults_apply_replay(struct world *w, const struct fault *f)
@@ -187,6 +216,17 @@ static void faults_apply_node(struct world *w, const struct fault *f, bool begin
 	}
 }
 
+static void faults_apply_burst(struct world *w, const struct fault *f)
+{
+	struct rng r = {w->options.seed ^ (uint64_t)f->at};
+
+	for (uint8_t node = 0; node < w->options.nodes; node++) {
+		uint8_t target = (uint8_t)rng_below(&r, w->options.nodes + 1u);
+
+		world_handover(w, node, f->group, target, rng_chance(&r, 300));
+	}
+}
+
 static void faults_apply_operator(struct world *w, const struct fault *f, bool begin)
 {
 	switch (f->kind) {
@@ -200,13 +240,25 @@ static void faults_apply_operator(struct world *w, const struct fault *f, bool b
 		w->nodes[f->node].fails += begin ? 1 : -1;
 		w->changed_at = w->now;
 		break;
+	case FAULT_LATE:
+		w->nodes[f->node].late += begin ? 1 : -1;
+		w->changed_at = w->now;
+		break;
+	case FAULT_BURST:
+		if (begin)
+			faults_apply_burst(w, f);
+		break;
+	case FAULT_RELOAD:
+		world_reload(w, f->node, begin);
+		break;
 	case FAULT_HANDOVER:
 		if (begin)
 			world_handover(w, f->node, f->group,
 				f->value % 2 ? w->configs[f->other].own.id : 0, f->flag);
 		break;
 	case FAULT_MAINTENANCE:
-		world_maintenance(w, f->node, begin, f->flag, f->value % 2 ? 1000000 : 0);
+		world_maintenance(
+			w, f->node, begin, f->flag, f->value % 2 ? 1000 + 10000 * f->value : 0);
 		break;
 	case FAULT_REPLAY:
 		if (begin)
@@ -238,11 +290,21 @@ void faults_apply(struct world *w, uint32_t index, bool begin)
 	case FAULT_JITTER:
 		faults_apply_links(w, f, by);
 		break;
+	case FAULT_LINK_LOSS:
+		faults_apply_link_loss(w, f, by);
+		break;
+	case FAULT_UNPLUG:
+		faults_apply_unplug(w, f, by);
+		break;
+	case FAULT_CLOCK:
+	case FAULT_DRIFT:
+		faults_apply_clock(w, f, begin);
+		break;
 	case FAULT_CARRIER:
 		world_carrier(w, f->node, f->path, by);
 		break;
 	case FAULT_PORT:
-		faults_apply_port(w, f, by);
+		world_port(w, f->node, f->path, by);
 		break;
 	case FAULT_PAUSE:
 	case FAULT_FREEZE:
@@ -254,7 +316,10 @@ void faults_apply(struct world *w, uint32_t index, bool begin)
 	case FAULT_NOT_READY:
 	case FAULT_DEMOTE:
 	case FAULT_STAGES:
+	case FAULT_LATE:
 	case FAULT_HANDOVER:
+	case FAULT_BURST:
+	case FAULT_RELOAD:
 	case FAULT_MAINTENANCE:
 	case FAULT_REPLAY:
 		faults_apply_operator(w, f, begin);

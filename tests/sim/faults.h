@@ -6,11 +6,12 @@
 #include "world.h"
 
 enum fault_kind {
-	FAULT_CUT,	 /* one path, one or both directions, between two nodes */
+	FAULT_CUT,	 /* one path or all, one or both directions, between two nodes */
 	FAULT_ISOLATE,	 /* a node from all others, on all paths; one way or both */
 	FAULT_SPLIT,	 /* two halves */
 	FAULT_LOSS,	 /* everywhere, per mille */
 	FAULT_PATH_LOSS, /* one path */
+	FAULT_LINK_LOSS, /* one direction of one path between two nodes */
 	FAULT_DUP,
 	FAULT_JITTER, /* reorders */
 	FAULT_PAUSE,  /* SIGSTOP: input waits */
@@ -19,11 +20,17 @@ enum fault_kind {
 	FAULT_KILL, /* carpd dies, the guard does its work */
 	FAULT_STOP, /* SIGTERM, and a start later */
 	FAULT_CARRIER,
-	FAULT_PORT, /* dead behind a living carrier */
+	FAULT_PORT,   /* dead behind a living carrier */
+	FAULT_UNPLUG, /* all ports of a node dead behind living carriers, sync links too */
+	FAULT_CLOCK,  /* a jump forward, as a migrated machine sees it */
+	FAULT_DRIFT,  /* half a percent */
 	FAULT_NOT_READY,
 	FAULT_DEMOTE,
 	FAULT_STAGES, /* promotions fail */
+	FAULT_LATE,   /* promotions are slow: a handler that uses up its deadline */
 	FAULT_HANDOVER,
+	FAULT_BURST,  /* operators on every node at once, each with another wish */
+	FAULT_RELOAD, /* preempt, settle and confirm change on one node */
 	FAULT_MAINTENANCE,
 	FAULT_REPLAY,
 	FAULT_KIND_COUNT,

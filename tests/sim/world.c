@@ -4,6 +4,7 @@
 #include "common/check.h"
 #include "faults.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,11 +78,11 @@ static struct world_event world_pop(struct world *w)
 
 /* --- Clocks. --- */
 
-static mono_t world_node_now(const struct world *w, uint8_t node)
+mono_t world_node_now(const struct world *w, uint8_t node)
 {
 	const struct world_node *n = &w->nodes[node];
 
-	return (mono_t){n->origin_us + w->now + w->now / 1000 * n->ppm / 1000};
+	return (mono_t){n->origin_us + w->now + (w->now - n->ppm_from) * n->ppm / 1000000};
 }
 
 /* world_true_time: the earliest true time at which the node's clock has reached `at`. */
@@ -92,98 +93,7 @@ static int64_t world_true_time(const struct world *w, uint8_t node, mono_t at)
 	if (ahead <= 0)
 		return w->now;
 	/* Slow clocks need a little longer; a WAKE too early is harmless and asks again. */
-	return w->now + ahead + (w->nodes[node].ppm < 0 ? ahead / 1000 + 1 : 0);
-}
-
-/* --- Packets. --- */
-
-static uint32_t world_packet_new(struct world *w)
-{
-	if (w->packet_free_count == 0) {
-		uint32_t old = w->packet_size;
-
-		w->packet_size = old ? old * 2 : 256;
-		w->packets = realloc(w->packets, w->packet_size * sizeof(*w->packets));
-		w->packet_refs = realloc(w->packet_refs, w->packet_size * sizeof(uint32_t));
-		w->packet_free = realloc(w->packet_free, w->packet_size * sizeof(uint32_t));
-		CHECK(w->packets && w->packet_refs && w->packet_free);
-		for (uint32_t i = old; i < w->packet_size; i++)
-			w->packet_free[w->packet_free_count++] = i;
-	}
-	uint32_t slot = w->packet_free[--w->packet_free_count];
-
-	w->packet_refs[slot] = 1;
-	return slot;
-}
-
-static void world_packet_put(struct world *w, uint32_t slot)
-{
-	if (--w->packet_refs[slot] == 0)
-		w->packet_free[w->packet_free_count++] = slot;
-}
-
-static void world_record(struct world *w, const struct world_packet *packet)
-{
-	uint32_t slot;
-
-	/* A reservoir: packets of every age stay on the recorder's tape. */
-	w->recorded_seen++;
-	if (w->recorded_count < WORLD_RECORDED_MAX)
-		slot = w->recorded_count++;
-	else if (rng_chance(&w->rng, 50))
-		slot = rng_below(&w->rng, WORLD_RECORDED_MAX);
-	else
-		return;
-	w->recorded[slot] = *packet;
-}
-
-static void world_transmit(struct world *w, uint32_t slot, uint8_t to)
-{
-	const struct world_packet *packet = &w->packets[slot];
-	struct world_link *link = &w->links[packet->path][packet->sender][to];
-	int copies = rng_chance(&w->rng, link->dup_per_mille) ? 2 : 1;
-
-	if (link->cuts > 0 || rng_chance(&w->rng, link->loss_per_mille))
-		return;
-	while (copies-- > 0) {
-		int64_t jitter = w->options.jitter_us + link->extra_jitter_us;
-		struct world_event event = {.type = WORLD_ARRIVE, .node = to, .path = packet->path};
-
-		event.at = w->now + w->options.delay_us +
-			   (jitter > 0 ? (int64_t)rng_below(&w->rng, (uint32_t)jitter) : 0);
-		event.index = slot;
-		w->packet_refs[slot]++;
-		world_push(w, &event);
-	}
-}
-
-static void world_send(
-	struct world *w, uint8_t node, uint8_t path, uint8_t to_id, const struct advert *advert)
-{
-	uint32_t slot = world_packet_new(w);
-	struct world_packet *packet = &w->packets[slot];
-
-	packet->sender = node;
-	packet->path = path;
-	packet->sent_at = w->now;
-	packet->size_bytes = (uint16_t)advert_encode(advert, packet->bytes, sizeof(packet->bytes));
-	CHECK(packet->size_bytes > 0);
-	world_record(w, packet);
-	checks_sent(w, node, advert);
-	for (uint8_t to = 0; to < w->options.nodes; to++)
-		if (to != node && (to_id == 0 || w->configs[to].own.id == to_id))
-			world_transmit(w, slot, to);
-	world_packet_put(w, slot);
-}
-
-void world_inject(struct world *w, const struct world_packet *packet, uint8_t path, uint8_t to)
-{
-	uint32_t slot = world_packet_new(w);
-	struct world_event event = {
-		.at = w->now, .type = WORLD_ARRIVE, .node = to, .path = path, .index = slot};
-
-	w->packets[slot] = *packet;
-	world_push(w, &event);
+	return w->now + ahead + (w->nodes[node].ppm < 0 ? ahead / 128 + 1 : 0);
 }
 
 /* --- Carrying out actions. --- */
@@ -195,6 +105,8 @@ static void world_promote(struct world *w, uint8_t node, const struct election_a
 	int64_t takes = 200 + rng_below(&w->rng, (uint32_t)w->options.stage_us);
 	struct world_event event = {.node = node, .group = action->group};
 
+	if (n->late > 0)
+		takes += rng_below(&w->rng, WORLD_LATE_US);
 	event.generation = ++g->stage;
 	event.at = w->now + takes * 3 / 4;
 	event.type = WORLD_ADDRESSES;
@@ -234,6 +146,8 @@ static void world_stopped(struct world *w, uint8_t node)
 {
 	struct world_event event = {.type = WORLD_BOOT, .node = node};
 
+	for (uint8_t g = 0; g < w->options.groups; g++)
+		w->nodes[node].terms[g] = w->nodes[node].election.groups[g].term_seen;
 	w->nodes[node].up = false;
 	w->nodes[node].life++;
 	w->changed_at = w->now;
@@ -245,17 +159,15 @@ static void world_stopped(struct world *w, uint8_t node)
 
 static void world_act(struct world *w, uint8_t node, const struct election_action *action)
 {
-	struct advert advert;
-
 	switch (action->type) {
 	case ELECTION_ACTION_SEND:
-		election_advert(&w->nodes[node].election, action, &advert);
-		world_send(w, node, action->path, action->node, &advert);
+		world_send(w, node, action->node, action);
 		break;
 	case ELECTION_ACTION_PROMOTE:
 		world_promote(w, node, action);
 		break;
 	case ELECTION_ACTION_DEMOTE:
+		checks_gave_up(w, node, action);
 		world_withdraw(w, node, action);
 		break;
 	case ELECTION_ACTION_PROBE:
@@ -271,24 +183,33 @@ static void world_act(struct world *w, uint8_t node, const struct election_actio
 		w->last_reply.request_id = action->request_id;
 		w->last_reply.reply = action->reply;
 		break;
+	case ELECTION_ACTION_MAINTENANCE:
+		w->nodes[node].maintenance = action->on;
+		w->nodes[node].maintenance_until =
+			mono_is_never(action->until) ? INT64_MAX
+						     : world_true_time(w, node, action->until);
+		break;
 	case ELECTION_ACTION_REANNOUNCE:
 	case ELECTION_ACTION_LIBERAL:
 	case ELECTION_ACTION_MASTER:
 	case ELECTION_ACTION_ALARM:
-	case ELECTION_ACTION_MAINTENANCE:
 	case ELECTION_ACTION_DUAL:
 	case ELECTION_ACTION_COUNT:
 		break;
 	}
 }
 
-static void world_step(struct world *w, uint8_t node, struct election_event *event)
+void world_step(struct world *w, uint8_t node, struct election_event *event)
 {
 	struct world_node *n = &w->nodes[node];
 
 	event->now = world_node_now(w, node);
-	for (size_t i = 0; i < sizeof(event->random); i++)
-		event->random[i] = (uint8_t)rng_next(&w->rng);
+	if (event->type == ELECTION_EVENT_TIMER) {
+		uint64_t random[2] = {rng_next(&w->rng), rng_next(&w->rng)};
+
+		static_assert(sizeof(random) == sizeof(event->random), "a challenge");
+		memcpy(event->random, random, sizeof(random));
+	}
 	w->actions.count = 0;
 	election_step(&n->election, event, &w->actions);
 	w->steps++;
@@ -297,7 +218,7 @@ static void world_step(struct world *w, uint8_t node, struct election_event *eve
 }
 
 /* world_timer: judges, and asks to be woken at the next deadline. */
-static void world_timer(struct world *w, uint8_t node)
+void world_timer(struct world *w, uint8_t node)
 {
 	struct election_event timer = {.type = ELECTION_EVENT_TIMER};
 	struct world_node *n = &w->nodes[node];
@@ -326,74 +247,15 @@ void world_step_node(struct world *w, uint8_t node, struct election_event *event
 	if (!n->up || n->paused)
 		return;
 	world_step(w, node, event);
-	if (n->up)
+	if (n->up && n->inbox_count > 0)
+		world_drain(w, node);
+	else if (n->up)
 		world_timer(w, node);
-}
-
-/* world_deliver_note: for check (e). What an earlier advert on the same path has overtaken proves
- * no life. */
-static void world_deliver_note(struct world *w, uint8_t node, uint8_t path, uint8_t sender,
-	uint8_t group, const struct advert *advert)
-{
-	struct world_node *n = &w->nodes[node];
-	uint64_t *highest = &n->accepted_counter[sender][path][group];
-
-	if (n->accepted_epoch[sender] != advert->epoch) {
-		memset(n->accepted_counter[sender], 0, sizeof(n->accepted_counter[sender]));
-		n->accepted_epoch[sender] = advert->epoch;
-	}
-	if (advert->counter <= *highest)
-		return;
-	*highest = advert->counter;
-	n->accepted_at[sender][group] = advert->state == GROUP_STATE_MASTER ? w->now : -1;
-	n->accepted_interval[sender][group] = advert->interval_us;
-}
-
-static void world_deliver(struct world *w, uint8_t node, uint8_t path, uint32_t slot)
-{
-	struct world_node *n = &w->nodes[node];
-	struct election_event event = {.type = ELECTION_EVENT_PACKET, .path = path};
-	uint64_t accepted = n->election.accepted;
-	int64_t sent_at = w->packets[slot].sent_at;
-	struct advert advert;
-	enum advert_drop drop =
-		advert_decode(w->packets[slot].bytes, w->packets[slot].size_bytes, &advert);
-
-	CHECK(drop == ADVERT_DROP_NONE);
-	if (advert.sender == n->election.config.own.id)
-		return; /* advert_open() drops it */
-	event.packet = &advert;
-	w->delivered++;
-	world_step(w, node, &event);
-	if (n->election.accepted == accepted)
-		return;
-	checks_accepted(w, node, &advert, sent_at);
-	for (uint8_t s = 0; s < w->options.nodes; s++)
-		for (uint8_t g = 0; g < w->options.groups; g++)
-			if (w->configs[s].own.id == advert.sender &&
-				w->configs[s].groups[g].tag == advert.group_tag)
-				world_deliver_note(w, node, path, s, g, &advert);
-}
-
-static void world_arrive(struct world *w, const struct world_event *event)
-{
-	struct world_node *n = &w->nodes[event->node];
-
-	if (n->up && !n->paused && n->carrier_off[event->path] == 0) {
-		world_deliver(w, event->node, event->path, event->index);
-		if (n->up)
-			world_timer(w, event->node);
-	} else if (n->up && n->paused && !n->pause_drops && n->held_count < WORLD_HELD_MAX) {
-		n->held[n->held_count].path = event->path;
-		n->held[n->held_count++].packet = event->index;
-		return; /* keeps its reference */
-	}
-	world_packet_put(w, event->index);
 }
 
 /* --- Faults of nodes. --- */
 
-static void world_disturb(struct world *w, uint8_t node)
+void world_disturb(struct world *w, uint8_t node)
 {
 	w->nodes[node].disturbed_at = w->now;
 	w->changed_at = w->now;
@@ -405,7 +267,24 @@ static void world_drop_held(struct world *w, uint8_t node)
 
 	for (uint32_t i = 0; i < n->held_count; i++)
 		world_packet_put(w, n->held[i].packet);
+	for (uint32_t i = 0; i < n->inbox_count; i++)
+		world_packet_put(w, n->inbox[i].packet);
 	n->held_count = 0;
+	n->inbox_count = 0;
+}
+
+/* world_hold_inbox: the process sleeps before it got its turn. */
+static void world_hold_inbox(struct world *w, uint8_t node)
+{
+	struct world_node *n = &w->nodes[node];
+
+	CHECK(n->held_count == 0);
+	for (uint32_t i = 0; i < n->inbox_count; i++) {
+		n->held[i].path = n->inbox[i].path;
+		n->held[i].packet = n->inbox[i].packet;
+	}
+	n->held_count = n->inbox_count;
+	n->inbox_count = 0;
 }
 
 /* world_ports: what the kernel says of the carriers, to a process that boots or wakes. */
@@ -432,17 +311,25 @@ void world_boot(struct world *w, uint8_t node, bool with_state)
 	struct election_config *config = &w->configs[node];
 
 	CHECK(!n->up);
+	world_drop_held(w, node);
 	for (uint8_t g = 0; g < w->options.groups; g++)
 		config->groups[g].term_floor = with_state ? n->terms[g] : 0;
+	n->maintenance = n->maintenance && with_state;
 	/* A reboot begins another monotonic clock. */
 	n->origin_us = (int64_t)rng_below(&w->rng, 1000000) * 1000;
 	n->ppm = (int32_t)rng_below(&w->rng, 401) - 200;
+	n->ppm_from = w->now;
 	n->up = true;
 	n->paused = false;
 	n->stopping = false;
 	n->boot_at = w->now;
 	n->resumed_at = -1;
 	n->life++;
+	config->maintenance = n->maintenance;
+	config->maintenance_until =
+		n->maintenance && n->maintenance_until != INT64_MAX
+			? mono_add(world_node_now(w, node), dur_us(n->maintenance_until - w->now))
+			: MONO_NEVER;
 	election_init(&n->election, config, rng_next(&w->rng) | 1, world_node_now(w, node));
 	n->world = w;
 	n->index = node;
@@ -455,6 +342,8 @@ void world_boot(struct world *w, uint8_t node, bool with_state)
 		n->groups[g].stage++;
 		n->groups[g].term_promised = 0;
 		n->groups[g].slept_term = 0;
+		n->groups[g].term_sent = 0;
+		n->groups[g].cut_off = false;
 	}
 	world_disturb(w, node);
 	world_timer(w, node);
@@ -470,7 +359,7 @@ static void world_resign(struct world *w, uint8_t node)
 		uint8_t path;
 
 		election_resignation(&n->election, lane, &advert, &path);
-		world_send(w, node, path, 0, &advert);
+		world_send_advert(w, node, path, 0, &advert);
 	}
 }
 
@@ -518,6 +407,7 @@ void world_pause(struct world *w, uint8_t node, bool drops)
 
 	if (!n->up || n->paused)
 		return;
+	world_hold_inbox(w, node);
 	n->paused = true;
 	n->pause_drops = drops;
 	n->paused_at = w->now;
@@ -536,12 +426,12 @@ void world_pause(struct world *w, uint8_t node, bool drops)
 /* world_least_skew: of the other nodes: the quickest of them waits so much longer for a master. */
 static int64_t world_least_skew(const struct world *w, uint8_t node, uint8_t group)
 {
-	int64_t least = 255;
+	int64_t least = INT64_MAX;
 
 	for (uint8_t other = 0; other < w->options.nodes; other++)
-		if (other != node && w->configs[other].groups[group].advskew < least)
-			least = w->configs[other].groups[group].advskew;
-	return w->options.advbase_us * least / 256;
+		if (other != node && world_interval(w, other, group) < least)
+			least = world_interval(w, other, group);
+	return least - w->options.advbase_us;
 }
 
 void world_resume(struct world *w, uint8_t node)
@@ -554,8 +444,7 @@ void world_resume(struct world *w, uint8_t node)
 	n->resumed_at = w->now;
 	n->slept_us = w->now - n->paused_at;
 	for (uint8_t g = 0; g < w->options.groups; g++) {
-		int64_t interval =
-			w->options.advbase_us * (256 + w->configs[node].groups[g].advskew) / 256;
+		int64_t interval = world_interval(w, node, g);
 
 		if (world_master(w, node, g) && n->slept_in_company[g] &&
 			n->slept_us > interval * w->options.dead_factor +
@@ -564,7 +453,8 @@ void world_resume(struct world *w, uint8_t node)
 	}
 	world_disturb(w, node);
 	for (uint32_t i = 0; i < n->held_count; i++) {
-		world_deliver(w, node, n->held[i].path, n->held[i].packet);
+		if (n->up)
+			world_deliver(w, node, n->held[i].path, n->held[i].packet);
 		world_packet_put(w, n->held[i].packet);
 	}
 	n->held_count = 0;
@@ -592,7 +482,10 @@ void world_link_changed(struct world *w, uint8_t path, uint8_t from, uint8_t to)
 {
 	struct world_link *link = &w->links[path][from][to];
 
-	link->open_since = link->cuts > 0 ? INT64_MAX : w->now;
+	if (link->cuts == 0)
+		link->cut_since = INT64_MAX;
+	else if (link->cut_since == INT64_MAX)
+		link->cut_since = w->now;
 	link->clean_since = link->cuts > 0 || link->loss_per_mille > 0 || link->extra_jitter_us > 0
 				    ? INT64_MAX
 				    : w->now;
@@ -606,6 +499,19 @@ void world_cut(struct world *w, uint8_t path, uint8_t from, uint8_t to, int by)
 	world_link_changed(w, path, from, to);
 }
 
+/* world_revived: for check "displaced". */
+static void world_revived(struct world *w, uint8_t node)
+{
+	for (uint8_t group = 0; group < w->options.groups; group++)
+		for (uint8_t i = 0; i < w->options.interfaces; i++) {
+			struct world_group *g = &w->nodes[node].groups[group];
+			uint8_t path = (uint8_t)(group * w->options.interfaces + i);
+
+			if (g->revived_at == INT64_MAX && world_port_alive(w, node, path))
+				g->revived_at = w->now;
+		}
+}
+
 void world_carrier(struct world *w, uint8_t node, uint8_t path, int by)
 {
 	struct world_node *n = &w->nodes[node];
@@ -613,6 +519,8 @@ void world_carrier(struct world *w, uint8_t node, uint8_t path, int by)
 	struct election_event event = {.type = ELECTION_EVENT_CARRIER, .path = path};
 
 	n->carrier_off[path] += by;
+	n->port_changed_at = w->now;
+	world_revived(w, node);
 	for (uint8_t other = 0; other < w->options.nodes; other++) {
 		if (other == node)
 			continue;
@@ -622,6 +530,26 @@ void world_carrier(struct world *w, uint8_t node, uint8_t path, int by)
 	event.up = n->carrier_off[path] == 0;
 	if (event.up != was_up)
 		world_step_node(w, node, &event);
+}
+
+void world_port(struct world *w, uint8_t node, uint8_t path, int by)
+{
+	struct world_node *n = &w->nodes[node];
+
+	n->port_dead[path] += by;
+	n->port_changed_at = w->now;
+	world_revived(w, node);
+	for (uint8_t other = 0; other < w->options.nodes; other++) {
+		if (other == node)
+			continue;
+		world_cut(w, path, node, other, by);
+		world_cut(w, path, other, node, by);
+	}
+}
+
+bool world_port_alive(const struct world *w, uint8_t node, uint8_t path)
+{
+	return w->nodes[node].port_dead[path] == 0 && w->nodes[node].carrier_off[path] == 0;
 }
 
 /* --- Operators. --- */
@@ -678,6 +606,39 @@ void world_demote(struct world *w, uint8_t node, uint8_t group, const char *name
 	world_step_node(w, node, &event);
 }
 
+void world_reload(struct world *w, uint8_t node, bool begin)
+{
+	struct election_event event = {.type = ELECTION_EVENT_RELOAD, .group = ELECTION_ALL};
+
+	event.reload.preempt = w->options.preempt != begin;
+	event.reload.settle = dur_ms(begin ? 200 : 1000);
+	event.reload.confirm_questions = begin ? 0 : w->options.confirm_questions;
+	event.reload.confirm_spacing = dur_us(w->options.confirm_spacing_us);
+	w->changed_at = w->now;
+	world_step_node(w, node, &event);
+}
+
+void world_clock(struct world *w, uint8_t node, int64_t jump_us, int32_t ppm)
+{
+	struct world_node *n = &w->nodes[node];
+
+	if (!n->up)
+		return;
+	n->origin_us += jump_us + (w->now - n->ppm_from) * n->ppm / 1000000;
+	n->ppm_from = w->now;
+	n->ppm = ppm;
+	if (jump_us > 0) {
+		n->jumped_at = w->now;
+		world_disturb(w, node);
+	}
+	if (n->paused)
+		return;
+	if (n->inbox_count > 0)
+		world_drain(w, node);
+	else
+		world_timer(w, node);
+}
+
 /* --- Running. --- */
 
 static void world_stage(struct world *w, const struct world_event *event)
@@ -724,11 +685,18 @@ static void world_handle(struct world *w, const struct world_event *event)
 
 	switch (event->type) {
 	case WORLD_WAKE:
-		if (n->up && !n->paused && n->wake_generation == event->generation)
+		if (!n->up || n->paused || n->wake_generation != event->generation)
+			break;
+		if (n->inbox_count > 0)
+			world_drain(w, event->node); /* input goes before timers */
+		else
 			world_timer(w, event->node);
 		break;
 	case WORLD_ARRIVE:
 		world_arrive(w, event);
+		break;
+	case WORLD_DRAIN:
+		world_drain(w, event->node);
 		break;
 	case WORLD_RESUME:
 		world_resume(w, event->node);
@@ -777,78 +745,37 @@ bool world_master(const struct world *w, uint8_t node, uint8_t group)
 	       w->nodes[node].election.groups[group].state == GROUP_STATE_MASTER;
 }
 
+int64_t world_interval(const struct world *w, uint8_t node, uint8_t group)
+{
+	int64_t base = w->options.advbase_us, skew = w->configs[node].groups[group].advskew;
+
+	return w->options.carp2 ? base + 1000000 * skew / 256 : base * (256 + skew) / 256;
+}
+
 int64_t world_master_down(const struct world *w)
 {
 	int64_t longest = 0;
 
-	for (uint8_t n = 0; n < w->options.nodes; n++) {
-		int64_t interval = w->options.advbase_us * (256 + w->options.advskew[n]) / 256;
+	for (uint8_t n = 0; n < w->options.nodes; n++)
+		for (uint8_t group = 0; group < w->options.groups; group++) {
+			int64_t interval = world_interval(w, n, group);
 
-		if (interval > longest)
-			longest = interval;
-	}
+			if (interval > longest)
+				longest = interval;
+		}
+	if (w->options.carp2)
+		return longest * w->options.dead_factor + 1000000;
 	return longest * w->options.dead_factor + w->options.advbase_us;
 }
 
+bool world_carries(const struct world *w, uint8_t path, uint8_t group)
+{
+	uint8_t lans = (uint8_t)(w->options.groups * w->options.interfaces);
+
+	return path >= lans || path / w->options.interfaces == group;
+}
+
 /* --- Building. --- */
-
-static void world_config_group(struct world *w, uint8_t node, uint8_t group)
-{
-	struct election_config_group *g = &w->configs[node].groups[group];
-
-	memcpy(g->name, (char[3]){'g', (char)('0' + group), 0}, 3);
-	g->tag = 0x67000000u + group;
-	g->vhid = (uint8_t)(group + 1);
-	/* Active-active: the second group prefers the nodes in the opposite order. */
-	g->advskew = group % 2 ? w->options.advskew[w->options.nodes - 1 - node]
-			       : w->options.advskew[node];
-	g->ready = true;
-	g->interface_count = w->options.interfaces;
-	for (uint8_t i = 0; i < w->options.interfaces; i++) {
-		g->interfaces[i].path = (uint8_t)(group * w->options.interfaces + i);
-		g->interfaces[i].weight = 100;
-	}
-}
-
-static void world_config_node(struct election_config_node *n, uint8_t index, uint8_t sync_links)
-{
-	memcpy(n->name, (char[4]){'f', 'w', (char)('1' + index), 0}, 4);
-	n->id = (uint8_t)(index + 1);
-	n->sync_count = sync_links;
-}
-
-static void world_config(struct world *w, uint8_t node)
-{
-	const struct world_options *o = &w->options;
-	struct election_config *c = &w->configs[node];
-
-	world_config_node(&c->own, node, o->sync_links);
-	for (uint8_t other = 0; other < o->nodes; other++)
-		if (other != node)
-			world_config_node(&c->peers[c->peer_count++], other, o->sync_links);
-	c->path_count = w->path_count;
-	for (uint8_t path = 0; path < w->path_count; path++) {
-		bool sync = path >= w->path_count - o->sync_links;
-		char digit = (char)('0' + (sync ? path - (w->path_count - o->sync_links) : path));
-
-		memcpy(c->paths[path].name, sync ? "sync" : "lan", sync ? 4 : 3);
-		c->paths[path].name[sync ? 4 : 3] = digit;
-		c->paths[path].sync = sync;
-		c->paths[path].tag = 0x70000000u + path;
-	}
-	c->group_count = o->groups;
-	for (uint8_t group = 0; group < o->groups; group++)
-		world_config_group(w, node, group);
-	c->advbase = dur_us(o->advbase_us);
-	c->dead_factor = o->dead_factor;
-	c->preempt = o->preempt;
-	c->settle = dur_s(1);
-	c->confirm_questions = o->confirm_questions;
-	c->confirm_spacing = dur_us(o->confirm_spacing_us);
-	c->key_count = 1;
-	c->keys[0] = 1;
-	c->maintenance_until = MONO_NEVER;
-}
 
 struct world *world_new(const struct world_options *options)
 {
@@ -856,15 +783,20 @@ struct world *world_new(const struct world_options *options)
 
 	CHECK(w);
 	w->options = *options;
+	w->injected_at = INT64_MIN / 2;
 	w->rng.state = options->seed;
 	w->path_count = (uint8_t)(options->groups * options->interfaces + options->sync_links);
 	CHECK(w->path_count <= WORLD_PATHS_MAX);
 	CHECK(options->groups <= WORLD_GROUPS_MAX && options->nodes <= WORLD_NODES_MAX);
 	w->recorded = calloc(WORLD_RECORDED_MAX, sizeof(*w->recorded));
 	CHECK(w->recorded);
-	w->checks = checks_new(w);
 	for (uint8_t node = 0; node < options->nodes; node++)
 		world_config(w, node);
+	for (uint8_t path = 0; path < w->path_count; path++)
+		for (uint8_t a = 0; a < options->nodes; a++)
+			for (uint8_t b = 0; b < options->nodes; b++)
+				w->links[path][a][b].cut_since = INT64_MAX;
+	w->checks = checks_new(w);
 	return w;
 }
 
@@ -873,6 +805,8 @@ void world_free(struct world *w)
 	checks_free(w->checks);
 	free(w->faults);
 	free(w->recorded);
+	for (uint32_t i = 0; i < w->packet_size; i++)
+		free(w->packets[i]);
 	free(w->packets);
 	free(w->packet_refs);
 	free(w->packet_free);

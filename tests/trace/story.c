@@ -122,6 +122,7 @@ static void cut_all(struct story *s, int by)
 static void dead_port(struct story *s, uint8_t node, int by)
 {
 	s->w->nodes[node].port_dead[0] += by;
+	s->w->nodes[node].port_changed_at = s->w->now;
 	cut_path(s, 0, by);
 }
 
@@ -736,6 +737,68 @@ static void story_deaf(struct story *s)
 	run(s, 300);
 }
 
+/* unplug: the switch that all of a node's cables lead to is dead, with the carriers up. */
+static void unplug(struct story *s, uint8_t node, int by)
+{
+	for (uint8_t path = 0; path < s->w->path_count; path++)
+		world_port(s->w, node, path, by);
+}
+
+static void story_cut_off(struct story *s)
+{
+	struct world_options o = story_options(3);
+
+	open_running(s, &o);
+	note(s, "fw2's own switch dies, its carriers stay up: it cannot know who is cut off");
+	unplug(s, 1, 1);
+	run(s, 700);
+	note(s, "the switch is back: fw1 has served all the time");
+	unplug(s, 1, -1);
+	run(s, 500);
+	note(s, "it dies for 250 ms: fw2 is back before a test could have told");
+	unplug(s, 1, 1);
+	run(s, 250);
+	unplug(s, 1, -1);
+	run(s, 500);
+}
+
+static void story_handover_cut_off(struct story *s)
+{
+	struct world_options o = story_options(2);
+
+	open_running(s, &o);
+	note(s, "fw2's switch dies; before fw1 knows, an operator hands the group to fw2");
+	unplug(s, 1, 1);
+	run(s, 20);
+	world_handover(s->w, 0, 0, 2, false);
+	run(s, 42);
+	note(s, "the switch is back: fw2 has the group, in doubt, and not from the hand-over; its "
+		"stages are slow now");
+	s->w->nodes[1].late = 1;
+	unplug(s, 1, -1);
+	run(s, 2000);
+	reply(s);
+}
+
+static void story_witness(struct story *s)
+{
+	struct world_options o = story_options(3);
+
+	open_running(s, &o);
+	note(s, "fw1 and fw2 no longer hear each other on any path; fw3 hears both");
+	for (uint8_t path = 0; path < 2; path++) {
+		world_cut(s->w, path, 0, 1, 1);
+		world_cut(s->w, path, 1, 0, 1);
+	}
+	run(s, 500);
+	note(s, "they hear each other again");
+	for (uint8_t path = 0; path < 2; path++) {
+		world_cut(s->w, path, 0, 1, -1);
+		world_cut(s->w, path, 1, 0, -1);
+	}
+	run(s, 300);
+}
+
 static struct world_options confirm_options(uint8_t nodes)
 {
 	struct world_options o = story_options(nodes);
@@ -860,6 +923,7 @@ static const struct {
 	{"confirm-carrier", story_confirm_carrier},
 	{"confirm-late", story_confirm_late},
 	{"confirm-long-line", story_confirm_long_line},
+	{"cut-off", story_cut_off},
 	{"dead-port", story_dead_port},
 	{"deaf", story_deaf},
 	{"failed-handover", story_failed_handover},
@@ -867,6 +931,7 @@ static const struct {
 	{"flapping", story_flapping},
 	{"guard", story_guard},
 	{"handover", story_handover},
+	{"handover-cut-off", story_handover_cut_off},
 	{"handover-dead-master", story_handover_dead_master},
 	{"handover-to", story_handover_to},
 	{"handover-silent-target", story_handover_silent_target},
@@ -893,6 +958,7 @@ static const struct {
 	{"three", story_three},
 	{"two-groups", story_two_groups},
 	{"unproven", story_unproven},
+	{"witness", story_witness},
 };
 
 static int story_compare(const struct story *s, const char *path)
