@@ -38,6 +38,33 @@ static bool stalls_detect_promoting(struct election *e, uint8_t group, dur_t sil
 	return peers_any_alive_at(e, group, e->stepped_at);
 }
 
+static bool stalls_late(const struct election *e, dur_t late)
+{
+	return !mono_is_never(e->wake_at) &&
+	       late.us > dur_max(dur_us(STALLS_LATE_MIN_US), dur_us(e->config.advbase.us / 4)).us;
+}
+
+/* stalls_detect_listening: a late clock that listens, alone, and sleeps again: with somebody there
+ * by now it goes, else it listens from the beginning. */
+static void stalls_detect_listening(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+	dur_t slept = mono_diff(e->now, e->stepped_at);
+
+	if (!stalls_late(e, mono_diff(e->now, e->wake_at)) ||
+		slept.us <= stalls_limit(e, group, group_interval(e, group)).us)
+		return;
+	if (!peers_any_alive_at(e, group, e->stepped_at)) {
+		g->listen_asked = false;
+		g->listen_until = mono_add(e->now, carp2_core_listen(e, group));
+		return;
+	}
+	trace_line(e, group, TRACE_TEXT("asleep again for %s, a peer was alive", TRACE_MS(slept)),
+		"step down before a word");
+	g->mute = true;
+	group_demote(e, group, REASON_LATE_CLOCK, 0);
+}
+
 static void stalls_detect_holder(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
@@ -48,7 +75,11 @@ static void stalls_detect_holder(struct election *e, uint8_t group)
 	bool company = peers_any_alive_at(e, group, e->stepped_at);
 
 	g->was_late = e->config.confirm_questions > 0 && silent.us > confirmed.us;
-	if (silent.us <= stalls_limit(e, group, interval).us || g->listening)
+	if (g->listening) {
+		stalls_detect_listening(e, group);
+		return;
+	}
+	if (silent.us <= stalls_limit(e, group, interval).us)
 		return;
 	if (g->state == GROUP_STATE_PROMOTING && !stalls_detect_promoting(e, group, silent))
 		return;
@@ -75,8 +106,7 @@ static void stalls_detect_backup(struct election *e, uint8_t group)
 	dur_t grace =
 		dur_min(late, dur_add(e->config.advbase, timers_confirm_margin(e->config.advbase)));
 
-	if (mono_is_never(e->wake_at) ||
-		late.us <= dur_max(dur_us(STALLS_LATE_MIN_US), dur_us(e->config.advbase.us / 4)).us)
+	if (!stalls_late(e, late))
 		return;
 	trace_line(e, group, TRACE_TEXT("late by %s", TRACE_MS(late)),
 		"what it slept through is no silence");

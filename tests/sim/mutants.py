@@ -29,7 +29,7 @@ MUTANTS = [
 	("sleepwalker", "late-clock", "stalls.c",
 		"\tif (company || g->state == GROUP_STATE_PROMOTING) {", "\tif (MUTANT)\n\t\treturn;\n\tif (company || g->state == GROUP_STATE_PROMOTING) {"),
 	("sleeper-accuses", "woken dead-heard dead-soon", "stalls.c",
-		"\tif (mono_is_never(e->wake_at) ||", "\tif (MUTANT || mono_is_never(e->wake_at) ||"),
+		"\tif (!stalls_late(e, late))", "\tif (MUTANT || !stalls_late(e, late))"),
 	("hand-over-early", "hand-over", "handover.c",
 		"\tif (!offer->announced)\n\t\treturn;", "\tif (MUTANT)\n\t\toffer->announced = offer->seen;\n\tif (!offer->announced)\n\t\treturn;"),
 	("same-term", "terms", "group.c",

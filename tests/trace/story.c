@@ -466,6 +466,27 @@ static void story_late_clock_alone(struct story *s)
 	run(s, 300);
 }
 
+static void story_late_clock_again(struct story *s)
+{
+	struct world_options o = story_options(2);
+
+	open_running(s, &o);
+	note(s, "fw2 is gone; later fw1, alone, is stopped for 300 ms");
+	world_power_off(s->w, 1, false);
+	run(s, 2000);
+	world_pause(s->w, 0, false);
+	run(s, 300);
+	note(s, "it goes on; fw2 boots; while fw1 still listens it is frozen");
+	world_resume(s->w, 0);
+	world_boot(s->w, 1, false);
+	run(s, 1);
+	world_pause(s->w, 0, true);
+	run(s, 300);
+	note(s, "and goes on: now somebody was there");
+	world_resume(s->w, 0);
+	run(s, 300);
+}
+
 static void story_late_backup(struct story *s)
 {
 	struct world_options o = story_options(2);
@@ -941,6 +962,7 @@ static const struct {
 	{"heal-demoted", story_heal_demoted},
 	{"late-backup", story_late_backup},
 	{"late-clock", story_late_clock},
+	{"late-clock-again", story_late_clock_again},
 	{"late-clock-alone", story_late_clock_alone},
 	{"maintenance", story_maintenance},
 	{"not-ready", story_not_ready},
