@@ -23,6 +23,7 @@ static const struct verb main_verbs[] = {
 	{"drill", "rehearse a failure of this cluster in a sandbox, and measure it", verb_drill},
 	{"metrics", "what the daemons count, as text for Prometheus", verb_metrics},
 	{"exporter", "the same over HTTP, for Prometheus to scrape", verb_exporter},
+	{"doctor", "what to change on this host, and why", verb_doctor},
 	{"check", "what is wrong with the config, the keys, the rules", verb_check},
 	{"config", "the effective config, defaults included", verb_config},
 	{"keygen", "a new cluster key", verb_keygen},

@@ -27,6 +27,7 @@ int verb_handover(int argc, char **argv);
 int verb_maintenance(int argc, char **argv);
 int verb_events(int argc, char **argv);
 int verb_history(int argc, char **argv);
+int verb_doctor(int argc, char **argv);
 int verb_explain(int argc, char **argv);
 int verb_exporter(int argc, char **argv);
 int verb_metrics(int argc, char **argv);

@@ -258,6 +258,17 @@ class Verbs(unittest.TestCase):
         for code in codes:
             self.assertIn(f"  {code['code']} ", listed)
 
+    def test_doctor(self):
+        done = self.run_carpool("doctor", "--json", "--config", "/nonexistent/cluster.yaml")
+        document = json.loads(done.stdout)
+        levels = [finding["level"] for finding in document["findings"]]
+        self.assertIn(document["level"], ("ok", "warning", "error"))
+        self.assertEqual(done.returncode, ["ok", "warning", "error"].index(document["level"]))
+        self.assertEqual(done.returncode, max(["ok", "warning", "error"].index(level) for level in levels))
+        text = self.run_carpool("doctor", "--all").stdout
+        for finding in document["findings"]:
+            self.assertIn(finding["what"], text)
+
     def test_full_disk(self):
         status, sync = self.carpd_status()
         self.start("carpd", {"status": [ok(status)], "history": [{"item": golden("history-promotion")}] * 100 +
