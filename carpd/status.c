@@ -168,6 +168,19 @@ static void on_handler_alarm(void *context, const char *handler, const char *cod
 	status_alarm(context, code, NULL, status_wall(clock_wall_us()), text);
 }
 
+/* status_rules_missing: what is gone, and who took it away, where the events told. */
+static void status_rules_missing(json_t *list, const struct node_group *group)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s%s%s: %scarpool rules repair",
+		group->rules_closed ? "rules are gone" : "tables that carpool had loaded are gone",
+		group->rules_blame[0] ? ": " : "", group->rules_blame,
+		group->rules_closed ? "closed by the shield until they are loaded again: " : "");
+	status_alarm(list, "RULES_MISSING", group->config->name,
+		status_wall(group->rules_since_wall_us), text);
+}
+
 static json_t *status_alarms(const struct node *node)
 {
 	json_t *list = json_array();
@@ -180,13 +193,7 @@ static json_t *status_alarms(const struct node *node)
 			status_alarm(list, "STAGE_FAILED", group->config->name,
 				status_wall(group->stage_alarm_wall_us), group->stage_alarm);
 		if (group->rules_missing)
-			status_alarm(list, "RULES_MISSING", group->config->name,
-				status_wall(group->rules_since_wall_us),
-				group->rules_closed ? "rules are gone, closed by the shield until "
-						      "they are loaded again: "
-						      "carpool rules repair"
-						    : "tables that carpool had loaded are gone: "
-						      "carpool rules repair");
+			status_rules_missing(list, group);
 		else if (group->rules_changed)
 			status_alarm(list, "RULES_CHANGED", group->config->name,
 				status_wall(group->rules_since_wall_us), group->rules_blame);

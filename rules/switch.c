@@ -159,8 +159,11 @@ static void look_generation(struct rules_switch *rules, const struct nlmsghdr *n
 	if (ahead > 0) { /* else it is older than the last dump, which saw its work */
 		if (ahead != 1)
 			rules->must_dump = true;
-		if (rules->commit_touches) {
+		if (rules->commit_touches)
 			rules->must_dump = true;
+		/* Who makes a lost shield again is not the one to be told of. */
+		if (rules->commit_touches &&
+			nfnl_u32(nlh, NFTA_GEN_PROC_PID) != (uint32_t)gettid()) {
 			snprintf(rules->blame, sizeof(rules->blame), "%.32s (%u) %s",
 				nfnl_text(nlh, NFTA_GEN_PROC_NAME),
 				nfnl_u32(nlh, NFTA_GEN_PROC_PID), rules->commit_what);

@@ -128,7 +128,7 @@ class Drift(unittest.TestCase):
             self.master.run("nft", "flush", "ruleset")
             lab.wait(lambda: "table inet carpool_edge" in listing(self.master), 20, "the shield is made again")
             lab.wait(lambda: "RULES_MISSING" in alarms(self.master), 20, "and it is told")
-            self.assertIn("closed by the shield", alarms(self.master)["RULES_MISSING"]["text"])
+            self.assertRegex(alarms(self.master)["RULES_MISSING"]["text"], r"nft \(\d+\) deleted .*closed by the shield")
             probe.mark()
             lab.wait(lambda: probe.sent > probe.first + 50, 20, "probes are sent")
             self.assertEqual(len(probe.arrivals), probe.begun, "nothing passes without rules")
