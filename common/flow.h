@@ -58,6 +58,7 @@
 #define FLOW_TCP_FLAGS_KEPT  0x0fu
 #define FLOW_TCP_STATE_MAX   9u /* SYN_SENT2 */
 #define FLOW_TCP_WSCALE_MAX  14u
+#define FLOW_TCP_SYN_SENT    1u
 #define FLOW_TCP_ESTABLISHED 3u
 
 enum flow_has {

@@ -2,11 +2,14 @@
 
 #include "common/check.h"
 #include "syncd/core/bits.h"
+#include "syncd/core/engine_internal.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define PROTO_TCP 6
+#define PROTO_TCP      6
+#define ENGINE_RETRIES (TABLE_FLAG_RETRY_1 | TABLE_FLAG_RETRY_2)
+#define ENGINE_OURS    (TABLE_FLAG_HELD | TABLE_FLAG_LIBERAL)
 
 static const char *const engine_drop_names[] = {
 	[ENGINE_DROP_NONE] = "NONE",
@@ -239,7 +242,7 @@ static void engine_store(
 }
 
 /* engine_release: a dead record goes when nobody is left to be told. */
-static void engine_release(struct engine *e, uint32_t slot)
+void engine_release(struct engine *e, uint32_t slot)
 {
 	struct table_record *record = table_at(&e->table, slot);
 
@@ -324,6 +327,24 @@ static bool engine_other_incarnation(const struct engine *e, uint32_t slot, cons
 	       record->owner == flow->stamp.owner && record->life == flow->stamp.life;
 }
 
+/* engine_reborn: another flow with the same tuple, where ids say nothing: translated differently,
+ * or opened anew (the kernel ends an entry rather than take it back to SYN_SENT). */
+static bool engine_reborn(const struct engine *e, uint32_t slot, const struct flow *flow)
+{
+	const struct table_record *record = &e->table.records[slot];
+	struct flow ours;
+
+	if (flow_is_expectation(flow))
+		return false;
+	if (flow->has & record->has & FLOW_HAS_TCP && flow->tcp_state == FLOW_TCP_SYN_SENT &&
+		flow_tcp_rank(record->tcp_state) > flow_tcp_rank(flow->tcp_state))
+		return flow->has & FLOW_HAS_REPLY;
+	if (!(flow->has & record->has & FLOW_HAS_REPLY))
+		return false;
+	table_load(&e->table, slot, 0, &ours);
+	return !flow_tuple_equal(&ours.reply, &flow->reply);
+}
+
 /* ---- our kernel as the source ---- */
 
 static struct flow_stamp engine_stamp(struct engine *e, uint8_t group)
@@ -383,6 +404,27 @@ static void engine_unname(struct engine *e, uint32_t slot)
 		bit_clear(e->consumers[peer].named, slot);
 }
 
+/* engine_inherit: an entry that is new to us, and yet shows the hold: an earlier life of this
+ * process put it there. Returns the record's flags, and leaves of the flow what is its own. Without
+ * the hold BE_LIBERAL is nobody's to clear: flows picked up in their midst have it, and offloaded
+ * ones. */
+static uint8_t engine_inherit(struct flow *flow)
+{
+	bool tcp = flow->has & FLOW_HAS_TCP;
+	bool liberal = tcp && flow->tcp_flags[0] & flow->tcp_flags[1] & FLOW_TCP_BE_LIBERAL;
+	uint32_t own_s = tcp && flow->tcp_state == FLOW_TCP_ESTABLISHED ? SYNC_ESTABLISHED_S : 0;
+
+	if (!(flow->has & FLOW_HAS_TIMEOUT) || (tcp && !liberal) || flow->timeout_s < SYNC_HOLD_S ||
+		flow->timeout_s <= own_s)
+		return 0;
+	flow->timeout_s -= SYNC_HOLD_S;
+	if (!tcp)
+		return TABLE_FLAG_HELD;
+	flow->tcp_flags[0] &= (uint8_t)~FLOW_TCP_BE_LIBERAL;
+	flow->tcp_flags[1] &= (uint8_t)~FLOW_TCP_BE_LIBERAL;
+	return ENGINE_OURS;
+}
+
 static void engine_kernel_update(struct engine *e, mono_t now, uint32_t slot,
 	const struct flow *flow, uint8_t group, bool from_dump)
 {
@@ -392,7 +434,12 @@ static void engine_kernel_update(struct engine *e, mono_t now, uint32_t slot,
 	struct flow before, after, news = *flow;
 
 	table_load(&e->table, slot, now_s, &before);
-	engine_kernel_filter(record, &news, &before, now_s);
+	if (bit_get(engine_kernel(e)->known, slot) && !bit_get(engine_kernel(e)->recreate, slot) &&
+		(record->flags & ENGINE_OURS || !(record->flags & ENGINE_RETRIES)))
+		engine_kernel_filter(record, &news, &before, now_s);
+	else /* not as we put it there: or not in this life */
+		record->flags |= engine_inherit(&news);
+	bit_clear(engine_kernel(e)->recreate, slot); /* it lives */
 	after = before;
 	flow_merge(&after, &news);
 	bit_set(engine_kernel(e)->known, slot);
@@ -438,20 +485,25 @@ uint32_t engine_kernel_upsert(
 	e->kernel_events++;
 	slot = table_find(&e->table, flow);
 	if (slot == TABLE_NONE) {
+		uint8_t inherited = engine_inherit(&mine);
+
 		mine.stamp = engine_stamp(e, group);
 		slot = engine_add(e, &mine, group, now);
 		if (slot == TABLE_NONE) {
 			engine_count(e, ENGINE_DROP_TABLE_FULL);
 			return slot;
 		}
+		table_at(&e->table, slot)->flags |= inherited;
 		bit_set(engine_kernel(e)->known, slot);
 		engine_tell_peers(e, slot);
 		return slot;
 	}
 	mine.stamp = (struct flow_stamp){.owner = e->config.self, .life = e->config.life};
 	if (table_at(&e->table, slot)->flags & TABLE_FLAG_DEAD ||
-		engine_other_incarnation(e, slot, &mine)) {
+		engine_other_incarnation(e, slot, &mine) || engine_reborn(e, slot, &mine) ||
+		(from_dump && !bit_get(engine_kernel(e)->known, slot))) {
 		engine_reincarnate(e, slot);
+		table_at(&e->table, slot)->flags |= engine_inherit(&mine);
 		mine.stamp = engine_stamp(e, group);
 		engine_store(e, slot, &mine, group, now);
 		bit_set(engine_kernel(e)->known, slot);
@@ -495,10 +547,12 @@ void engine_adopt(struct engine *e, mono_t now, const struct flow *flow, uint8_t
 	bool fresh = slot == TABLE_NONE;
 
 	if (fresh) {
+		if (!engine_inherit(&mine)) /* an established flow that had been idle for a day */
+			mine.timeout_s -=
+				mine.timeout_s > SYNC_HOLD_S ? SYNC_HOLD_S : mine.timeout_s;
 		mine.stamp = (struct flow_stamp){0};
 		mine.has &= ~(uint32_t)FLOW_HAS_ID; /* this kernel's, not the source's */
 		mine.id = 0;
-		mine.timeout_s = flow->timeout_s > SYNC_HOLD_S ? flow->timeout_s - SYNC_HOLD_S : 0;
 		slot = engine_add(e, &mine, group, now);
 	}
 	if (slot == TABLE_NONE) {
@@ -610,6 +664,9 @@ static void engine_op_dress(struct engine *e, struct table_record *record, struc
 		}
 		op->liberal = true;
 	}
+	/* What may be there of another flow with that tuple keeps no mark of its own. */
+	if (standby)
+		flow->has |= FLOW_HAS_MARK;
 	if (standby)
 		flow->timeout_s += SYNC_HOLD_S;
 	else if (flow->timeout_s == 0)
@@ -733,7 +790,8 @@ static bool engine_peer_differs(
 	if (!(flow->has & FLOW_HAS_REPLY))
 		return false;
 	table_load(&e->table, slot, engine_seconds(now), &ours);
-	if (flow_same(&ours, flow))
+	if (flow_same(&ours, flow) &&
+		(!(flow->has & ours.has & FLOW_HAS_ID) || flow->id == ours.id))
 		return false;
 	if (!(ours.has & FLOW_HAS_REPLY) || !flow_tuple_equal(&ours.reply, &flow->reply))
 		engine_reincarnate(e, slot);
@@ -788,7 +846,8 @@ static enum engine_drop engine_peer_change(
 	bool active = e->groups[group].role == SYNCMSG_ROLE_ACTIVE;
 	struct flow whole;
 
-	if (record->flags & TABLE_FLAG_DEAD || engine_other_incarnation(e, slot, flow)) {
+	if (record->flags & TABLE_FLAG_DEAD || engine_other_incarnation(e, slot, flow) ||
+		(!active && engine_reborn(e, slot, flow))) {
 		if (!(flow->has & FLOW_HAS_REPLY))
 			return ENGINE_DROP_PARTIAL;
 		engine_reincarnate(e, slot);
@@ -877,6 +936,11 @@ void engine_peer_name(struct engine *e, uint8_t peer, uint32_t name, const struc
 		names_give(&e->names[peer], name, slot);
 }
 
+void engine_peer_unname(struct engine *e, uint8_t peer, uint32_t name)
+{
+	names_drop(&e->names[peer], name);
+}
+
 bool engine_peer_named(struct engine *e, uint8_t peer, uint32_t name, struct flow *flow)
 {
 	uint32_t slot = names_find(&e->names[peer], name);
@@ -942,172 +1006,4 @@ uint32_t engine_transfer_end(
 		}
 	}
 	return swept;
-}
-
-/* ---- a peer as a consumer ---- */
-
-void engine_attach(struct engine *e, uint8_t peer, uint32_t names_max)
-{
-	struct engine_consumer *c = &e->consumers[peer];
-
-	CHECK(peer < e->config.peer_count);
-	memset(c->known, 0, bits_bytes(e->table.high));
-	memset(c->recreate, 0, bits_bytes(e->table.high));
-	memset(c->named, 0, bits_bytes(e->table.high));
-	names_forget_all(&e->names[peer], e->table.high);
-	c->names_max = names_max;
-	c->attached = true;
-}
-
-void engine_detach(struct engine *e, uint8_t peer)
-{
-	struct engine_consumer *c = &e->consumers[peer];
-	uint32_t slot;
-
-	c->attached = false;
-	while (dirty_take(&c->dirty, &slot))
-		engine_release(e, slot);
-	for (uint8_t group = 0; group < e->config.group_count; group++)
-		e->groups[group].claims[peer] = (struct engine_claim){0};
-}
-
-/* engine_told: the flow in the slot is being told in full or by its name; from now on the peer has
- * the name, unless this is the end. */
-static void engine_told(struct engine_consumer *c, uint32_t slot, bool gone)
-{
-	c->told = slot;
-	c->told_named = bit_get(c->named, slot);
-	if (gone)
-		bit_clear(c->named, slot);
-	else if (slot < c->names_max)
-		bit_set(c->named, slot);
-}
-
-bool engine_tell_next(struct engine *e, mono_t now, uint8_t peer, enum syncmsg_type *ret_type,
-	struct flow *ret_flow)
-{
-	struct engine_consumer *c = &e->consumers[peer];
-	uint32_t slot;
-
-	while (dirty_take(&c->dirty, &slot)) {
-		struct table_record *record = table_at(&e->table, slot);
-		bool known = bit_get(c->known, slot);
-		bool dead = record->flags & TABLE_FLAG_DEAD;
-
-		/* Who is frozen is no source: the change is dropped; the next transfer tells it. */
-		if (e->groups[record->group].role == SYNCMSG_ROLE_FROZEN || (dead && !known)) {
-			engine_release(e, slot);
-			continue;
-		}
-		table_load(&e->table, slot, engine_seconds(now), ret_flow);
-		ret_flow->group_tag = e->groups[record->group].tag;
-		if (dead || bit_get(c->recreate, slot)) {
-			*ret_type = SYNCMSG_DELETE;
-			bit_clear(c->known, slot);
-			bit_clear(c->recreate, slot);
-			engine_told(c, slot, true);
-			if (dead)
-				engine_release(e, slot);
-			else
-				(void)dirty_add(&c->dirty, slot); /* then the create */
-			return true;
-		}
-		*ret_type = SYNCMSG_UPSERT;
-		if (known)
-			ret_flow->has &= ~(uint32_t)FLOW_HAS_FOR_LIFE;
-		bit_set(c->known, slot);
-		engine_told(c, slot, false);
-		return true;
-	}
-	return false;
-}
-
-/* What has a master comes in a second round, so that the master is there before it. */
-#define BULK_SECOND_ROUND 0x80000000u
-
-/* engine_bulk_is_due: a slot that is told in this round. */
-static bool engine_bulk_is_due(
-	const struct table_record *record, uint32_t groups, bool second_round)
-{
-	return !(record->flags & TABLE_FLAG_DEAD) && groups >> record->group & 1 &&
-	       !(record->has & FLOW_HAS_MASTER) == !second_round;
-}
-
-bool engine_bulk_next(struct engine *e, mono_t now, uint8_t peer, uint32_t groups, uint32_t *cursor,
-	struct flow *ret_flow)
-{
-	struct engine_consumer *c = &e->consumers[peer];
-	uint32_t slot = *cursor & ~BULK_SECOND_ROUND, round = *cursor & BULK_SECOND_ROUND;
-
-	for (;;) {
-		uint64_t left;
-
-		if (slot >= e->table.high) {
-			*cursor = slot | round;
-			if (round)
-				return false;
-			slot = 0;
-			round = BULK_SECOND_ROUND;
-			continue;
-		}
-		left = (e->table.used[slot / 64] & ~c->known[slot / 64]) >> slot % 64;
-		if (!left) {
-			slot = (slot / 64 + 1) * 64;
-			continue;
-		}
-		slot += (uint32_t)__builtin_ctzll(left);
-		if (!engine_bulk_is_due(table_at(&e->table, slot), groups, round)) {
-			slot++;
-			continue;
-		}
-		table_load(&e->table, slot, engine_seconds(now), ret_flow);
-		ret_flow->group_tag = e->groups[table_at(&e->table, slot)->group].tag;
-		bit_set(c->known, slot);
-		bit_clear(c->recreate, slot);
-		bit_clear(c->named, slot); /* all of it */
-		engine_told(c, slot, false);
-		*cursor = (slot + 1) | round;
-		return true;
-	}
-}
-
-void engine_forget_group(struct engine *e, uint8_t peer, uint8_t group)
-{
-	struct engine_consumer *c = &e->consumers[peer];
-
-	if (e->config.group_count == 1) {
-		memset(c->known, 0, bits_bytes(e->table.high));
-		return;
-	}
-	for (uint32_t slot = 0; slot < e->table.high; slot++)
-		if (table_is_used(&e->table, slot) && table_at(&e->table, slot)->group == group)
-			bit_clear(c->known, slot);
-}
-
-void engine_compare_begin(struct engine *e, uint8_t peer, uint8_t group)
-{
-	struct engine_consumer *c = &e->consumers[peer];
-
-	memcpy(e->compared_out[peer], e->groups[group].digests, ENGINE_DIGEST_BYTES);
-	for (uint32_t slot = 0; slot < e->table.high; slot++) {
-		const struct table_record *record = table_at(&e->table, slot);
-
-		if (!table_is_used(&e->table, slot) || record->group != group ||
-			record->flags & TABLE_FLAG_DEAD)
-			continue;
-		bit_set(c->known, slot);
-		bit_clear(c->named, slot); /* it has the flow, whatever it knows of names */
-		bit_clear(c->recreate, slot);
-	}
-}
-
-void engine_compare_forget(struct engine *e, uint8_t peer, uint8_t group, const uint32_t *buckets)
-{
-	for (uint32_t slot = 0; slot < e->table.high; slot++) {
-		uint32_t bucket = digest_bucket(&e->table, slot);
-
-		if (table_is_used(&e->table, slot) && table_at(&e->table, slot)->group == group &&
-			buckets[bucket / 32] >> bucket % 32 & 1)
-			bit_clear(e->consumers[peer].known, slot);
-	}
 }

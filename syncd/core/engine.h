@@ -216,8 +216,12 @@ enum engine_drop engine_peer_upsert(
 enum engine_drop engine_peer_delete(
 	struct engine *e, mono_t now, uint8_t peer, const struct flow *flow);
 
-/* engine_peer_name: the peer's name for a flow that it has just told. */
+/* engine_peer_name: the peer's name for a flow that it has just told, and that was taken. */
 void engine_peer_name(struct engine *e, uint8_t peer, uint32_t name, const struct flow *flow);
+
+/* engine_peer_unname: the name means nothing here from now on: its flow is gone at the peer, or
+ * what the peer told with it was not taken. */
+void engine_peer_unname(struct engine *e, uint8_t peer, uint32_t name);
 
 /* engine_peer_named: completes a change or a delete that names its flow: the key. False: nobody has
  * that name (any more); counted as ENGINE_DROP_PARTIAL. */

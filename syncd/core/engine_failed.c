@@ -42,17 +42,22 @@ static bool engine_op_strip(
 
 static enum engine_drop engine_op_failed_create(struct engine *e, uint32_t slot, int error)
 {
+	const struct table_record *record = table_at(&e->table, slot);
 	struct engine_consumer *kernel = &e->consumers[SYNC_CONSUMER_KERNEL];
 
 	switch (error) {
 	case EOPNOTSUPP:
-		/* A flow with NAT that exists already (it becomes an update), or a helper that this
-		 * kernel does not have (then the update finds nothing, and we are here again). */
-		if (table_at(&e->table, slot)->flags & TABLE_FLAG_RETRY_1 &&
+		/* A flow with NAT that exists already, or a helper that this kernel does not have
+		 * (then the second time finds nothing, and we are here again). On a standby what
+		 * exists is the rest of another flow with that tuple, whose translation an update
+		 * would leave: it goes. While active it is the flow itself. */
+		if (record->flags & TABLE_FLAG_RETRY_1 &&
 			engine_op_strip(e, slot, FLOW_HAS_HELPER, TABLE_REFUSED_HELPER))
 			return ENGINE_DROP_NONE;
 		if (engine_op_retry(e, slot)) {
 			bit_set(kernel->known, slot);
+			if (e->groups[record->group].role != SYNCMSG_ROLE_ACTIVE)
+				bit_set(kernel->recreate, slot);
 			return ENGINE_DROP_NONE;
 		}
 		return ENGINE_DROP_KERNEL_OTHER;

@@ -11,8 +11,9 @@
 #define SYNC_CONSUMER_KERNEL LIMIT_PEERS
 
 /* ---- timeouts of entries held on a standby (design section 8) ---- */
-#define SYNC_HOLD_S	  86400u /* added to the remaining time: recognisable, long enough */
-#define SYNC_HOLD_SLACK_S 3u	 /* rounding of two clocks in whole seconds */
+#define SYNC_HOLD_S	   86400u  /* added to the remaining time: recognisable, long enough */
+#define SYNC_ESTABLISHED_S 432000u /* the kernel's longest timeout of its own: without the hold */
+#define SYNC_HOLD_SLACK_S  3u	   /* rounding of two clocks in whole seconds */
 #define SYNC_REFRESH_DRIFT_S                                                                       \
 	21600u		       /* a timeout that moved by more is told: a quarter of the hold */
 #define SYNC_EXPIRY_JUMP_S 30u /* a restated flow whose timeout moved by more is held anew */

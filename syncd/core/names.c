@@ -31,6 +31,14 @@ void names_forget(struct names *names, uint32_t slot)
 		names->names[slot] = 0;
 }
 
+void names_drop(struct names *names, uint32_t name)
+{
+	uint32_t slot = names_find(names, name);
+
+	if (slot != TABLE_NONE)
+		names->names[slot] = 0;
+}
+
 void names_give(struct names *names, uint32_t name, uint32_t slot)
 {
 	uint32_t before = names_find(names, name);

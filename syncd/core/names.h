@@ -26,6 +26,9 @@ void names_forget_all(struct names *names, uint32_t high);
 /* names_forget: the slot is another flow's from now on. */
 void names_forget(struct names *names, uint32_t slot);
 
+/* names_drop: nobody has the name any more. */
+void names_drop(struct names *names, uint32_t name);
+
 /* names_give: a name that had another slot moves. */
 void names_give(struct names *names, uint32_t name, uint32_t slot);
 

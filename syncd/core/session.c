@@ -215,16 +215,26 @@ static void session_on_record(struct session *s, struct engine *e, mono_t now, s
 	struct session_update *out)
 {
 	bool named = msg->type != SYNCMSG_UPSERT && msg->type != SYNCMSG_DELETE;
+	enum engine_drop drop;
 
 	if (named && !session_resolve(s, e, msg, out))
 		return;
 	if (msg->type == SYNCMSG_DELETE || msg->type == SYNCMSG_GONE) {
 		(void)engine_peer_delete(e, now, s->peer, &msg->flow);
+		if (msg->type == SYNCMSG_GONE)
+			engine_peer_unname(e, s->peer, msg->name);
 		return;
 	}
-	(void)engine_peer_upsert(e, now, s->peer, &msg->flow);
-	if (msg->type == SYNCMSG_NAMED)
+	drop = engine_peer_upsert(e, now, s->peer, &msg->flow);
+	if (msg->type != SYNCMSG_NAMED)
+		return;
+	/* Where we know the flow better the name is good. What was not taken otherwise must not be
+	 * built upon by the changes that follow; and the name no longer means the flow that had it
+	 * before. */
+	if (drop == ENGINE_DROP_NONE || drop == ENGINE_DROP_STALE || drop == ENGINE_DROP_BACKWARDS)
 		engine_peer_name(e, s->peer, msg->name, &msg->flow);
+	else
+		engine_peer_unname(e, s->peer, msg->name);
 }
 
 static void session_on_message(struct session *s, struct engine *e, mono_t now, struct syncmsg *msg,

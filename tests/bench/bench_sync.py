@@ -287,9 +287,14 @@ def holds_rate(bed, system, rate):
         done = bed.load("fw1", "lives", count, rate, 50)
         settle(system, 0, 5)
         events, lost = system.events()
-        return (done["seconds"] < 1.1 * (3 + 0.05 * LIFE_EVENTS) and lost == 0
-                and events - before >= count * LIFE_EVENTS)
-    except AssertionError:
+        late = done["seconds"] >= 1.1 * (3 + 0.05 * LIFE_EVENTS)
+        missing = count * LIFE_EVENTS - (events - before)
+        if late or lost or missing > 0:
+            print("%s, %d/s: the load took %.2f s%s, %d events lost, %d unheard" % (
+                system.name, rate, done["seconds"], " (too long)" if late else "", lost, missing), file=sys.stderr)
+        return not (late or lost or missing > 0)
+    except AssertionError as error:
+        print("%s, %d/s: %s" % (system.name, rate, error), file=sys.stderr)
         return False
     finally:
         system.stop()

@@ -230,7 +230,7 @@ static void test_stamps_fence(void **state)
 	assert_int_equal(engine_peer_upsert(e, now, PEER, &flow), ENGINE_DROP_NONE);
 	expect_op(e, ENGINE_OP_CREATE);
 	stale.stamp.sequence = 1999;
-	stale.tcp_state = 1;
+	stale.tcp_state = 4;
 	assert_int_equal(engine_peer_upsert(e, now, PEER, &stale), ENGINE_DROP_STALE);
 	assert_int_equal(engine_peer_delete(e, now, PEER, &stale), ENGINE_DROP_STALE);
 	/* An older term loses whatever its sequence; a higher one wins. */
@@ -367,10 +367,10 @@ static void test_kernel_refusals(void **state)
 	(void)state;
 	assert_int_equal(engine_peer_upsert(e, now, PEER, &flow), ENGINE_DROP_NONE);
 	op = expect_op(e, ENGINE_OP_CREATE);
-	/* A NAT create of what exists: repeated as an update. */
+	/* A NAT create of what exists: the rest of another flow, with another translation. */
 	engine_op_failed(e, now, op.type, op.slot, EOPNOTSUPP);
-	op = expect_op(e, ENGINE_OP_UPDATE);
-	/* It has expired meanwhile: created. */
+	op = expect_op(e, ENGINE_OP_DELETE);
+	/* It has expired meanwhile: fine. */
 	engine_op_failed(e, now, op.type, op.slot, ENOENT);
 	op = expect_op(e, ENGINE_OP_CREATE);
 	/* Full: nothing is tried for a second, the flow is not forgotten. */
@@ -549,6 +549,60 @@ static void test_a_former_masters_own_entries_become_liberal(void **state)
 	free(f.memory);
 }
 
+static void test_another_translation_is_another_flow(void **state)
+{
+	struct fixture f;
+	struct engine *e = standby(&f, true);
+	struct flow flow = test_flow(1);
+	struct engine_op op;
+
+	(void)state;
+	assert_int_equal(engine_peer_upsert(e, now, PEER, &flow), ENGINE_DROP_NONE);
+	expect_op(e, ENGINE_OP_CREATE);
+	/* Told by another owner, so that the ids say nothing: an update would leave the old NAT. */
+	flow.stamp.term = 4;
+	flow.stamp.owner = 3;
+	flow.reply.dst_port = 4242;
+	assert_int_equal(engine_peer_upsert(e, now, PEER, &flow), ENGINE_DROP_NONE);
+	expect_op(e, ENGINE_OP_DELETE);
+	op = expect_op(e, ENGINE_OP_CREATE);
+	assert_int_equal(op.flow.reply.dst_port, 4242);
+	/* A mark of whatever was there does not stay. */
+	assert_true(op.flow.has & FLOW_HAS_MARK);
+	assert_int_equal(op.flow.mark, 0);
+	/* The same stamp with another id: the digests would differ for ever. */
+	flow.id++;
+	assert_int_equal(engine_peer_upsert(e, now, PEER, &flow), ENGINE_DROP_NONE);
+	assert_int_equal(table_at(&e->table, op.slot)->id, flow.id);
+	free(f.memory);
+}
+
+static void test_a_new_life_knows_the_hold_of_the_old_one(void **state)
+{
+	struct fixture f;
+	struct engine *e = active(&f);
+	struct flow held = test_flow(1), loose = test_flow(2), out;
+	uint32_t cursor = 0, slot, other;
+
+	(void)state;
+	held.timeout_s = 400000 + SYNC_HOLD_S;
+	held.tcp_flags[0] |= FLOW_TCP_BE_LIBERAL;
+	held.tcp_flags[1] |= FLOW_TCP_BE_LIBERAL;
+	loose.tcp_flags[0] = loose.tcp_flags[1] = held.tcp_flags[0];
+	slot = engine_kernel_upsert(e, now, &held, 0, true);
+	other = engine_kernel_upsert(e, now, &loose, 0, true);
+	expect_told(e, SYNCMSG_UPSERT, &out);
+	assert_int_equal(out.timeout_s, 400000);
+	assert_int_equal(out.tcp_flags[0] & FLOW_TCP_BE_LIBERAL, 0);
+	assert_true(engine_retime(e, now, slot, 432000, &out));
+	assert_int_equal(out.timeout_s, 432000);
+	/* What is liberal by itself is left alone. */
+	assert_false(engine_retime(e, now, other, 432000, &out));
+	assert_true(engine_strict_next(e, now, &cursor, &out));
+	assert_false(engine_strict_next(e, now, &cursor, &out));
+	free(f.memory);
+}
+
 static void test_on_promotion_injects_masters_first(void **state)
 {
 	struct fixture f;
@@ -608,6 +662,8 @@ int main(void)
 		cmocka_unit_test(test_bulk_tells_masters_first),
 		cmocka_unit_test(test_retime_only_what_shows_the_hold),
 		cmocka_unit_test(test_a_former_masters_own_entries_become_liberal),
+		cmocka_unit_test(test_another_translation_is_another_flow),
+		cmocka_unit_test(test_a_new_life_knows_the_hold_of_the_old_one),
 		cmocka_unit_test(test_on_promotion_injects_masters_first),
 		cmocka_unit_test(test_frozen_tells_nothing),
 	};

@@ -36,6 +36,13 @@ static void test_names(void **state)
 	names_forget(&names, 5);
 	names_forget(&names, 5);
 	assert_int_equal(names_find(&names, 8), TABLE_NONE);
+	/* The name means nothing any more; one that never did stays so. */
+	names_give(&names, 8, 5);
+	names_drop(&names, 8);
+	names_drop(&names, 9);
+	names_drop(&names, CAPACITY);
+	assert_int_equal(names_find(&names, 8), TABLE_NONE);
+	assert_int_equal(names_find(&names, 7), 99);
 	/* What is not remembered. */
 	names_give(&names, CAPACITY, 3);
 	names_give(&names, UINT32_MAX, 3);
