@@ -216,8 +216,13 @@ static const struct code codes_all[] = {
 	/* --- records of the sync channel that were not used --------------------------------------
 	 */
 	{CODE_SYNC_DROP, "BACKWARDS", "would have moved a TCP state back", NOTHING},
+	{CODE_SYNC_DROP, "KERNEL_CHAIN",
+		"a bucket of our kernel's table is too long; it is tried again within a minute",
+		"give every node as many nf_conntrack_buckets as the master has, and enough"},
 	{CODE_SYNC_DROP, "KERNEL_CLASH", "our kernel holds another flow with that reply tuple",
-		"after a time with two masters a few are right; else: who opens connections here?"},
+		"after a time with two masters a few are right: the newer master's flow has it; "
+		"else: who "
+		"opens connections here?"},
 	{CODE_SYNC_DROP, "KERNEL_FULL", "our kernel's table is full; it is tried again",
 		"raise nf_conntrack_max, on every node"},
 	{CODE_SYNC_DROP, "KERNEL_OTHER", "our kernel refused the flow",

@@ -929,6 +929,17 @@ size_t ctattr_put_get(void *at, uint32_t seq, const struct flow *flow)
 	return message->nlmsg_len;
 }
 
+size_t ctattr_put_get_reply(void *at, uint32_t seq, const struct flow *flow)
+{
+	struct nlmsghdr *message = put_head(at, seq, IPCTNL_MSG_CT_GET, 0, af_of(flow));
+
+	put_tuple(message, CTA_TUPLE_REPLY, &flow->reply,
+		flow->zone_dir == FLOW_ZONE_REPLY ? flow->zone : 0);
+	if (flow->zone && flow->zone_dir == FLOW_ZONE_BOTH)
+		put_be16(message, CTA_ZONE, flow->zone);
+	return message->nlmsg_len;
+}
+
 size_t ctattr_put_dump(void *at, uint32_t seq)
 {
 	return put_head(at, seq, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC)->nlmsg_len;

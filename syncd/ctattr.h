@@ -56,6 +56,9 @@ size_t ctattr_put_strict(void *at, uint32_t seq, const struct flow *flow);
 size_t ctattr_put_probe(void *at, uint32_t seq, const struct flow *flow);
 /* ctattr_put_get: answered by the entry (IPCTNL_MSG_CT_NEW, the same seq) or ENOENT. */
 size_t ctattr_put_get(void *at, uint32_t seq, const struct flow *flow);
+/* ctattr_put_get_reply: the same, by the reply tuple: who holds it, whatever its original one is.
+ */
+size_t ctattr_put_get_reply(void *at, uint32_t seq, const struct flow *flow);
 /* ctattr_put_dump: all families. */
 size_t ctattr_put_dump(void *at, uint32_t seq);
 size_t ctattr_put_dump_expectations(void *at, uint32_t seq);

@@ -5,18 +5,25 @@
 #include "syncd/ctattr.h"
 
 #include <errno.h>
+#include <libmnl/libmnl.h>
 #include <string.h>
+#include <sys/socket.h>
 
 int inject_open(struct inject *inject, struct engine *engine)
 {
+	struct nl_options options = {.bus = NETLINK_NETFILTER};
+	int r;
+
 	memset(inject, 0, sizeof(*inject));
 	inject->engine = engine;
-	return kernel_batch_open(&inject->batch);
+	r = kernel_batch_open(&inject->batch);
+	return r < 0 ? r : nl_open(&inject->asks, &options);
 }
 
 void inject_close(struct inject *inject)
 {
 	kernel_batch_close(&inject->batch);
+	nl_close(&inject->asks);
 }
 
 uint32_t inject_port(const struct inject *inject)
@@ -39,6 +46,8 @@ static void inject_on_error(void *context, uint64_t tag, int error)
 	inject->by_errno[(size_t)error < last ? (size_t)error : last]++;
 	if (error == ENOMEM)
 		inject->full = true;
+	if (error == EEXIST && type == ENGINE_OP_CREATE && inject->clash_count < INJECT_CLASHES_MAX)
+		inject->clashes[inject->clash_count++] = slot;
 	engine_op_failed(inject->engine, inject->now, type, slot, error);
 }
 
@@ -56,6 +65,55 @@ static size_t inject_put(void *at, uint32_t seq, const struct engine_op *op)
 	return 0;
 }
 
+/* inject_ask_holder: who has the flow's reply tuple; false: nobody any more. */
+static bool inject_ask_holder(struct inject *inject, const struct flow *flow, struct flow *ret_flow)
+{
+	static uint32_t data[2048];
+	size_t size = ctattr_put_get_reply(data, ++inject->asks.seq, flow);
+	ssize_t got;
+
+	if (mnl_socket_sendto(inject->asks.socket, data, size) < 0)
+		return false;
+	/* The answer is there when the question has been sent. */
+	got = recv(nl_fd(&inject->asks), data, sizeof(data), MSG_DONTWAIT);
+	return got > 0 && ((struct nlmsghdr *)data)->nlmsg_seq == inject->asks.seq &&
+	       ctattr_is_known((struct nlmsghdr *)data) &&
+	       ctattr_parse((struct nlmsghdr *)data, (size_t)got, ret_flow) == CTATTR_OK;
+}
+
+static void inject_on_settled(void *context, uint64_t tag, int error)
+{
+	(void)context;
+	(void)tag;
+	(void)error; /* gone by itself */
+}
+
+/* inject_settle: the entries in the way of this batch. */
+static void inject_settle(struct inject *inject)
+{
+	struct flow flow, holder;
+
+	for (uint32_t i = 0; i < inject->clash_count; i++) {
+		uint32_t slot = inject->clashes[i];
+
+		if (!table_is_used(&inject->engine->table, slot))
+			continue;
+		table_load(&inject->engine->table, slot, engine_seconds(inject->now), &flow);
+		if (!inject_ask_holder(inject, &flow, &holder) || !inject->may_delete ||
+			!inject->may_delete(inject->context, &holder) ||
+			!engine_clash_settle(inject->engine, slot, &holder))
+			continue;
+		kernel_batch_add(&inject->batch,
+			ctattr_put_delete(kernel_batch_room(&inject->batch),
+				kernel_batch_seq(&inject->batch), &holder),
+			0);
+		inject->settled++;
+	}
+	inject->clash_count = 0;
+	if (inject->batch.count)
+		(void)kernel_batch_flush(&inject->batch, inject_on_settled, NULL);
+}
+
 static void inject_flush(struct inject *inject)
 {
 	int r;
@@ -70,6 +128,8 @@ static void inject_flush(struct inject *inject)
 	}
 	if (!inject->full && r == 0)
 		engine_kernel_room(inject->engine);
+	if (inject->clash_count)
+		inject_settle(inject);
 }
 
 uint32_t inject_run(struct inject *inject, mono_t now, uint32_t operations_max)

@@ -118,6 +118,11 @@ static void on_reread(void *context, const struct flow *flow)
 			&node->engine, node->inject.now, flow, (uint8_t)group, true);
 }
 
+static bool on_may_delete(void *context, const struct flow *flow)
+{
+	return node_flow_group(context, flow) != OWNER_IGNORE;
+}
+
 static uint32_t node_read_events(struct node *node, uint32_t events_max)
 {
 	uint32_t count;
@@ -745,6 +750,8 @@ static int node_open_kernel(struct node *node)
 {
 	int r = inject_open(&node->inject, &node->engine);
 
+	node->inject.may_delete = on_may_delete;
+	node->inject.context = node;
 	if (r == 0)
 		r = kernel_events_open(
 			&node->events, inject_port(&node->inject), on_kernel_event, node);

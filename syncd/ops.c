@@ -415,6 +415,8 @@ static void op_metrics(void *context, const struct control_request *request)
 			(json_int_t)e->consumers[SYNC_CONSUMER_KERNEL].dirty.count));
 	json_object_set_new(result, "walks", json_integer((json_int_t)node->dump.walks));
 	json_object_set_new(result, "forgotten", json_integer((json_int_t)e->forgotten));
+	json_object_set_new(
+		result, "clashes_settled", json_integer((json_int_t)node->inject.settled));
 	json_object_set_new(result, "dropped", ops_metrics_drops(e));
 	json_object_set_new(result, "injection_errors", ops_metrics_errno(&node->inject));
 	json_object_set_new(result, "connections_closed", ops_metrics_closed(node));

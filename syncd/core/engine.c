@@ -22,6 +22,7 @@ static const char *const engine_drop_names[] = {
 	[ENGINE_DROP_NO_SUCH_FLOW] = "NO_SUCH_FLOW",
 	[ENGINE_DROP_KERNEL_CLASH] = "KERNEL_CLASH",
 	[ENGINE_DROP_KERNEL_FULL] = "KERNEL_FULL",
+	[ENGINE_DROP_KERNEL_CHAIN] = "KERNEL_CHAIN",
 	[ENGINE_DROP_KERNEL_OTHER] = "KERNEL_OTHER",
 };
 _Static_assert(ARRAY_LEN(engine_drop_names) == ENGINE_DROP_COUNT, "a name for every drop");

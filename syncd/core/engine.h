@@ -37,6 +37,7 @@ enum engine_drop {
 	ENGINE_DROP_NO_SUCH_FLOW, /* a delete of what is not here */
 	ENGINE_DROP_KERNEL_CLASH, /* our kernel holds another flow with that reply tuple */
 	ENGINE_DROP_KERNEL_FULL,  /* ENOMEM: tried again later */
+	ENGINE_DROP_KERNEL_CHAIN, /* ENOSPC: its bucket is too long: at the next comparison again */
 	ENGINE_DROP_KERNEL_OTHER,
 	ENGINE_DROP_COUNT,
 };
@@ -197,6 +198,12 @@ bool engine_op_next(struct engine *e, mono_t now, struct engine_op *ret_op);
 /* engine_op_failed: the kernel's answer (a positive errno) to an operation of engine_op_next. */
 void engine_op_failed(
 	struct engine *e, mono_t now, enum engine_op_type type, uint32_t slot, int error);
+
+/* engine_clash_settle: our kernel refused to create the flow in the slot (EEXIST) because another
+ * entry, the holder, has its reply tuple: each side of a cluster in two has given away one address
+ * and port. The higher stamp has it; what the table does not know has none. True: the holder is to
+ * be deleted, and the flow will be created again. */
+bool engine_clash_settle(struct engine *e, uint32_t slot, const struct flow *holder);
 
 /* engine_retell: what the next transfer of a group repeats is told to our kernel again: somebody
  * may have changed it behind our back. */

@@ -68,6 +68,8 @@ static enum engine_drop engine_op_failed_create(struct engine *e, uint32_t slot,
 		return ENGINE_DROP_KERNEL_OTHER;
 	case EEXIST:
 		return ENGINE_DROP_KERNEL_CLASH;
+	case ENOSPC: /* more than 50 to 80 entries in its bucket (nf_conntrack_core.c) */
+		return ENGINE_DROP_KERNEL_CHAIN;
 	default:
 		return ENGINE_DROP_KERNEL_OTHER;
 	}
@@ -108,6 +110,33 @@ static enum engine_drop engine_op_failed_update(struct engine *e, uint32_t slot,
 		bit_set(e->consumers[SYNC_CONSUMER_KERNEL].known, slot);
 		return ENGINE_DROP_KERNEL_OTHER;
 	}
+}
+
+bool engine_clash_settle(struct engine *e, uint32_t slot, const struct flow *holder)
+{
+	struct engine_consumer *kernel = &e->consumers[SYNC_CONSUMER_KERNEL];
+	uint32_t other = table_find(&e->table, holder);
+	struct table_record *record = table_at(&e->table, slot);
+	struct flow ours, theirs;
+
+	/* While active our kernel is right by definition. */
+	if (!table_is_used(&e->table, slot) || record->flags & TABLE_FLAG_DEAD || other == slot ||
+		e->groups[record->group].role == SYNCMSG_ROLE_ACTIVE)
+		return false;
+	if (other != TABLE_NONE && !(table_at(&e->table, other)->flags & TABLE_FLAG_DEAD)) {
+		table_load(&e->table, slot, 0, &ours);
+		table_load(&e->table, other, 0, &theirs);
+		if (e->groups[table_at(&e->table, other)->group].role == SYNCMSG_ROLE_ACTIVE ||
+			flow_stamp_compare(&ours.stamp, &theirs.stamp) <= 0)
+			return false;
+	}
+	if (!engine_op_retry(e, slot))
+		return false;
+	if (other != TABLE_NONE) {
+		bit_clear(kernel->known, other);
+		bit_clear(kernel->recreate, other);
+	}
+	return true;
 }
 
 void engine_op_failed(

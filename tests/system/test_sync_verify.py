@@ -73,6 +73,18 @@ def main():
         expect_equal(lab, "fw1")
         assert len(lab.flows_through("fw2")) == 10
 
+        # Both have given away one translated port, as two masters do: the source's flow has it.
+        for node, sport in (("fw2", 3001), ("fw1", 3002)):
+            lab.sh(node, f"conntrack -I -p tcp -s 10.1.0.10 -d 10.2.0.100 --sport {sport} --dport 80 -r 10.2.0.100 "
+                         f"-q 10.1.0.10 --reply-port-src 80 --reply-port-dst {sport} --src-nat 10.2.0.254:5000 "
+                         "-t 600 --state ESTABLISHED -u SEEN_REPLY,ASSURED")
+        wait_for("the source's flow has the port", lambda: [
+            f["tuples"][2] for f in lab.flows_through("fw2").values() if ("dport", "5000") in f["tuples"]] == [("sport", "3002")])
+        assert lab.metrics("fw2")["clashes_settled"] == 1, lab.metrics("fw2")
+        for node in ("fw1", "fw2"):
+            expect_equal(lab, node)
+        print("a clash on a reply tuple is settled")
+
         # While the table moves nothing is named that was only on its way.
         churn = subprocess.Popen(["ip", "netns", "exec", lab.ns["fw1"], "sh", "-c", """
             while :; do for p in 1 2 3 4 5 6 7 8; do

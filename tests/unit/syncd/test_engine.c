@@ -387,6 +387,45 @@ static void test_kernel_refusals(void **state)
 	free(f.memory);
 }
 
+/* Who has the reply tuple that two flows want: the higher stamp; never against our own kernel. */
+static void test_clashes_are_settled_by_stamps(void **state)
+{
+	struct fixture f;
+	struct engine *e = standby(&f, true);
+	struct flow old = test_flow(1), fresh = test_flow(2), foreign = test_flow(3);
+	uint32_t slots[2];
+
+	(void)state;
+	fresh.reply = old.reply;
+	fresh.stamp.term++;
+	assert_int_equal(engine_peer_upsert(e, now, PEER, &old), ENGINE_DROP_NONE);
+	assert_int_equal(engine_peer_upsert(e, now, PEER, &fresh), ENGINE_DROP_NONE);
+	for (int i = 0; i < 2; i++)
+		slots[i] = expect_op(e, ENGINE_OP_CREATE).slot;
+	/* The old one, refused, gives way; so does not the fresh one. */
+	engine_op_failed(e, now, ENGINE_OP_CREATE, slots[0], EEXIST);
+	assert_false(engine_clash_settle(e, slots[0], &fresh));
+	expect_no_op(e);
+	engine_op_failed(e, now, ENGINE_OP_CREATE, slots[1], EEXIST);
+	assert_true(engine_clash_settle(e, slots[1], &old));
+	assert_false(engine_kernel_has(e, slots[0]));
+	assert_int_equal(expect_op(e, ENGINE_OP_CREATE).slot, slots[1]);
+	/* What no source knows has no stamp; but nothing is tried for ever. */
+	for (unsigned int i = 1; i <= SYNC_MASTER_RETRIES; i++) {
+		engine_op_failed(e, now, ENGINE_OP_CREATE, slots[1], EEXIST);
+		assert_int_equal(
+			engine_clash_settle(e, slots[1], &foreign), i < SYNC_MASTER_RETRIES);
+		if (i < SYNC_MASTER_RETRIES)
+			(void)expect_op(e, ENGINE_OP_CREATE);
+	}
+	/* While active our kernel is right; and a bucket that is too long has its own name. */
+	engine_set_role(e, 0, SYNCMSG_ROLE_ACTIVE, 9, 2, -1, now);
+	assert_false(engine_clash_settle(e, slots[0], &foreign));
+	engine_op_failed(e, now, ENGINE_OP_CREATE, slots[0], ENOSPC);
+	assert_int_equal(e->drops[ENGINE_DROP_KERNEL_CHAIN], 1);
+	free(f.memory);
+}
+
 static void test_missing_master_waits_then_goes_without(void **state)
 {
 	struct fixture f;
@@ -657,6 +696,7 @@ int main(void)
 		cmocka_unit_test(test_sweep_spares_what_is_not_ours),
 		cmocka_unit_test(test_former_master_holds_what_the_new_one_tells),
 		cmocka_unit_test(test_kernel_refusals),
+		cmocka_unit_test(test_clashes_are_settled_by_stamps),
 		cmocka_unit_test(test_missing_master_waits_then_goes_without),
 		cmocka_unit_test(test_expectations),
 		cmocka_unit_test(test_bulk_tells_masters_first),
