@@ -591,6 +591,12 @@ static const struct config_shape_key sync_keys[] = {
 		.fallback = CONFIG_PORT_DEFAULT, .meaning = "TCP port on the sync addresses."},
 	{"ignore", CONFIG_SHAPE_OTHER, false, .take = take_ignore, .type_text = "mapping",
 		.range_text = "see below", .meaning = "What is not replicated."},
+	{"select", CONFIG_SHAPE_LATER, false, .type_text = "mapping",
+		.meaning = "What alone is replicated. Until then everything is but the nodes' own "
+			   "traffic and what ignore names."},
+	{"defer", CONFIG_SHAPE_LATER, false, .type_text = "duration",
+		.meaning = "How long the first reply of a new flow waits for a peer to know the "
+			   "flow."},
 };
 
 static const struct config_shape sync_shape = {"sync", ARRAY_LEN(sync_keys), sync_keys};
