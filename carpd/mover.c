@@ -25,8 +25,9 @@ struct mover {
 	pid_t loop;
 	cpu_set_t allowed; /* the loop's own */
 	int priority;
-	int64_t slack_us;
+	int64_t slack_us, far_us;
 	_Atomic int64_t deadline_us;
+	_Atomic int loop_cpu; /* where it ran when it set the deadline */
 	_Atomic uint64_t moves;
 	_Atomic bool stop;
 	atomic_flag moving;
@@ -71,11 +72,15 @@ static void *mover_main(void *context)
 	while (!mover->stop) {
 		int64_t deadline_us = mover->deadline_us, now_us = clock_now().us;
 		int64_t idle_us = now_us + MOVER_IDLE_MS * 1000;
+		int64_t slack_us = mover->slack_us;
+
+		if (mover->loop_cpu == thread->cpu)
+			slack_us += mover->far_us;
 
 		if (deadline_us >= idle_us) {
 			mover_sleep(idle_us);
-		} else if (deadline_us + mover->slack_us > now_us) {
-			mover_sleep(deadline_us + mover->slack_us);
+		} else if (deadline_us + slack_us > now_us) {
+			mover_sleep(deadline_us + slack_us);
 		} else {
 			mover_move(mover, thread->cpu);
 			mover_sleep(now_us + 2 * mover->slack_us);
@@ -106,7 +111,7 @@ static int mover_start(struct mover *mover, int cpu)
 	return -r;
 }
 
-int mover_open(struct mover **ret_mover, int priority, dur_t slack)
+int mover_open(struct mover **ret_mover, int priority, dur_t slack, dur_t far)
 {
 	struct mover *mover = calloc(1, sizeof(*mover));
 	int r = 0;
@@ -114,10 +119,12 @@ int mover_open(struct mover **ret_mover, int priority, dur_t slack)
 	*ret_mover = NULL;
 	if (!mover)
 		return -ENOMEM;
-	CHECK(slack.us > 0);
+	CHECK(slack.us > 0 && far.us >= 0);
 	mover->loop = gettid();
 	mover->priority = priority;
 	mover->slack_us = slack.us;
+	mover->far_us = far.us;
+	mover->loop_cpu = -1;
 	mover->deadline_us = INT64_MAX;
 	if (sched_getaffinity(0, sizeof(mover->allowed), &mover->allowed) < 0)
 		r = -errno;
@@ -149,8 +156,11 @@ void mover_close(struct mover *mover)
 
 void mover_expect(struct mover *mover, mono_t deadline)
 {
-	if (mover)
-		mover->deadline_us = deadline.us;
+	if (!mover)
+		return;
+	if (!mono_is_never(deadline))
+		mover->loop_cpu = sched_getcpu();
+	mover->deadline_us = deadline.us;
 }
 
 uint64_t mover_moves(const struct mover *mover)

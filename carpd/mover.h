@@ -9,7 +9,8 @@
  * processors rarely fall together: measured here under compilers and rule loads, 1 of 23 (doc/
  * decisions/0016-mover.md).
  *
- * Each costs one wake-up a deadline. Only with real-time priority and two processors or more. */
+ * Each costs one wake-up a deadline, or half of one. Only with real-time priority and two
+ * processors or more. */
 #ifndef CARPD_MOVER_H
 #define CARPD_MOVER_H
 
@@ -25,8 +26,11 @@ struct mover;
 /* mover_open: for the calling thread.
  *   priority  of the threads, above the loop's
  *   slack     so late a loop is overdue
+ *   far       so much later the thread of that processor looks where the loop ran last: if that is
+ *             the one that is stuck, this thread is, too; if it is not (the loop may have woken up
+ *             elsewhere), better late than never. It saves half of its wake-ups.
  * NULL in *ret_mover with 0: there is only one processor. Else a negative errno. */
-int mover_open(struct mover **ret_mover, int priority, dur_t slack)
+int mover_open(struct mover **ret_mover, int priority, dur_t slack, dur_t far)
 	__attribute__((warn_unused_result));
 void mover_close(struct mover *mover);
 

@@ -275,7 +275,8 @@ static int node_open_executors(struct node *node)
 		r = executor_open(&node->disk_executor, node->event, "carpd-disk", 0);
 	if (r == 0 && node->realtime_priority > 0)
 		r = mover_open(&node->mover, node->realtime_priority + 1,
-			dur_min(dur_ms(1), dur_us(node->cfg->election.advbase.us / 4)));
+			dur_min(dur_ms(1), dur_us(node->cfg->election.advbase.us / 4)),
+			dur_min(dur_ms(10), node->cfg->election.advbase));
 	return r;
 }
 

@@ -393,7 +393,7 @@ struct node {
 	uint64_t advert_drops[ADVERT_DROP_COUNT];
 	uint64_t carp2_drops[CARP2_DROP_COUNT];
 	uint64_t sent, send_errors, received;
-	uint8_t receive_buffer[2048];
+	struct port_batch batch;
 	struct {
 		mono_t at;
 		unsigned int suppressed;

@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <linux/if_ether.h>
+#include <poll.h>
 #include <string.h>
 
 #define NODE_DROP_LOG_MS      1000
 #define NODE_GROUP_TAG_OFFSET 16  /* in a native advert: common/advert.h */
+#define NODE_NEIGHBOURS_TURN  32u /* packets of neighbours that are read in one turn */
 #define NODE_GATEWAYS_MS      500 /* at the start, for one interface */
 
 const struct links_entry *node_path_link(const struct node_path *path)
@@ -156,29 +158,36 @@ void node_paths_resume(struct node *node)
 
 static void node_path_drain(struct node_path *path)
 {
-	struct node *node = path->node;
-	struct port_packet packet;
+	struct port_batch *batch = &path->node->batch;
 
-	for (unsigned int i = 0; path->port.fd >= 0 && i < CARPD_DRAIN_PACKETS_MAX; i++) {
-		int r = port_receive(
-			path->port.fd, node->receive_buffer, sizeof(node->receive_buffer), &packet);
+	for (unsigned int i = 0; path->port.fd >= 0 && i < CARPD_DRAIN_PACKETS_MAX;
+		i += PORT_BATCH) {
+		int count = port_receive(path->port.fd, batch);
 
-		if (r == 0)
-			return;
-		if (r > 0)
-			node_packet(path, &packet);
+		for (int k = 0; k < count; k++)
+			node_packet(path, &batch->packets[k]);
 		/* -ENETDOWN comes once; the link's own event tells the rest. */
+		if (count >= 0 && count < (int)PORT_BATCH)
+			return;
 	}
 	if (path->port.fd >= 0)
 		node_path_pause(path);
 }
 
+/* node_drain: every port that has something; one call asks all of them. */
 void node_drain(struct node *node)
 {
+	struct pollfd ports[LIMIT_PATHS];
+
 	if (!node->is_started)
 		return;
 	for (uint32_t i = 0; i < node->path_count; i++)
-		node_path_drain(&node->paths[i]);
+		ports[i] = (struct pollfd){.fd = node->paths[i].port.fd, .events = POLLIN};
+	if (poll(ports, node->path_count, 0) <= 0)
+		return;
+	for (uint32_t i = 0; i < node->path_count; i++)
+		if (ports[i].revents)
+			node_path_drain(&node->paths[i]);
 }
 
 static int on_packets(sd_event_source *source, int fd, uint32_t revents, void *context)
@@ -200,20 +209,27 @@ static int on_packets(sd_event_source *source, int fd, uint32_t revents, void *c
 static int on_neighbours(sd_event_source *source, int fd, uint32_t revents, void *context)
 {
 	struct node_path *path = context;
+	struct port_batch *batch = &path->node->batch;
 	struct frame_neighbour neighbour;
-	uint8_t buffer[256];
-	struct port_packet packet;
 
 	(void)source;
 	(void)revents;
-	for (unsigned int i = 0; i < 32 && port_receive(fd, buffer, sizeof(buffer), &packet) > 0;
-		i++) {
-		bool ok = packet.ethertype == ETH_P_ARP
-				  ? frame_arp_parse(packet.data, packet.size_bytes, &neighbour)
-				  : frame_nd_parse(packet.data, packet.size_bytes, &neighbour);
+	for (unsigned int i = 0; i < NODE_NEIGHBOURS_TURN; i += PORT_BATCH) {
+		int count = port_receive(fd, batch);
 
-		if (ok)
-			health_heard(path, &neighbour);
+		for (int k = 0; k < count; k++) {
+			const struct port_packet *packet = &batch->packets[k];
+			bool ok = packet->ethertype == ETH_P_ARP
+					  ? frame_arp_parse(
+						    packet->data, packet->size_bytes, &neighbour)
+					  : frame_nd_parse(
+						    packet->data, packet->size_bytes, &neighbour);
+
+			if (ok)
+				health_heard(path, &neighbour);
+		}
+		if (count < (int)PORT_BATCH)
+			break;
 	}
 	return 0;
 }

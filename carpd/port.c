@@ -236,29 +236,40 @@ void port_close(struct port *port)
 	*port = (struct port){.fd = -1, .neighbour_fd = -1, .member_fd = -1};
 }
 
-int port_receive(int fd, uint8_t *buffer, size_t size_bytes, struct port_packet *ret_packet)
+int port_receive(int fd, struct port_batch *batch)
 {
-	struct sockaddr_ll from;
-	socklen_t from_bytes;
-	ssize_t size;
+	struct sockaddr_ll from[PORT_BATCH];
+	struct mmsghdr messages[PORT_BATCH] = {0};
+	struct iovec parts[PORT_BATCH];
+	int count;
 
-	do {
-		from_bytes = sizeof(from);
-		size = recvfrom(fd, buffer, size_bytes, 0, (struct sockaddr *)&from, &from_bytes);
-	} while (size < 0 && errno == EINTR);
-	if (size < 0)
+	for (unsigned int i = 0; i < PORT_BATCH; i++) {
+		parts[i] = (struct iovec){batch->bytes[i], PORT_PACKET_BYTES};
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &from[i],
+			.msg_namelen = sizeof(from[i]),
+			.msg_iov = &parts[i],
+			.msg_iovlen = 1,
+		};
+	}
+	do
+		count = recvmmsg(fd, messages, PORT_BATCH, MSG_DONTWAIT, NULL);
+	while (count < 0 && errno == EINTR);
+	if (count < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	/* One that is larger than the buffer comes cut: its own length then says that it is none of
 	 * ours, and it is counted like every other drop. */
-	*ret_packet = (struct port_packet){
-		.data = buffer,
-		.size_bytes = (size_t)size,
-		.ethertype = ntohs(from.sll_protocol),
-		.ifindex = (uint32_t)from.sll_ifindex,
-	};
-	if (from.sll_halen == FRAME_MAC_BYTES)
-		memcpy(ret_packet->mac, from.sll_addr, FRAME_MAC_BYTES);
-	return 1;
+	for (int i = 0; i < count; i++) {
+		batch->packets[i] = (struct port_packet){
+			.data = batch->bytes[i],
+			.size_bytes = messages[i].msg_len,
+			.ethertype = ntohs(from[i].sll_protocol),
+			.ifindex = (uint32_t)from[i].sll_ifindex,
+		};
+		if (from[i].sll_halen == FRAME_MAC_BYTES)
+			memcpy(batch->packets[i].mac, from[i].sll_addr, FRAME_MAC_BYTES);
+	}
+	return count;
 }
 
 int port_send(int fd, uint32_t ifindex, uint16_t ethertype, const uint8_t mac[FRAME_MAC_BYTES],

@@ -48,10 +48,18 @@ struct port_packet {
 	uint32_t ifindex;
 };
 
-/* port_receive: one packet from `fd`. 1 a packet, 0 nothing there, or a negative errno (-ENETDOWN
- * once after the interface went down). What is longer than the buffer is cut. */
-int port_receive(int fd, uint8_t *buffer, size_t size_bytes, struct port_packet *ret_packet)
-	__attribute__((warn_unused_result));
+#define PORT_BATCH	  8u
+#define PORT_PACKET_BYTES 2048u
+
+struct port_batch {
+	struct port_packet packets[PORT_BATCH];
+	uint8_t bytes[PORT_BATCH][PORT_PACKET_BYTES];
+};
+
+/* port_receive: what `fd` holds, at most PORT_BATCH packets, whose data is the batch's. Returns how
+ * many (fewer than PORT_BATCH: nothing is left), or a negative errno (-ENETDOWN once after the
+ * interface went down). What is longer than PORT_PACKET_BYTES is cut. */
+int port_receive(int fd, struct port_batch *batch) __attribute__((warn_unused_result));
 
 /* port_send: one packet from the network header on, to a station. 0 or a negative errno. */
 int port_send(int fd, uint32_t ifindex, uint16_t ethertype, const uint8_t mac[FRAME_MAC_BYTES],

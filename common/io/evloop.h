@@ -10,6 +10,7 @@
 #include "common/mono.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
@@ -29,7 +30,10 @@ static inline void evloop_set(int r)
 
 struct evloop_timer {
 	sd_event_source *source;
+	sd_event_source *deferred; /* instead of it, for a deadline that has come already */
 	mono_t deadline;
+	mono_t armed; /* what `source` is set to: never later than the deadline; MONO_NEVER: off */
+	bool is_deferred;
 	void (*on_deadline)(void *context);
 	void *context;
 };
@@ -41,7 +45,8 @@ int evloop_timer_open(struct evloop_timer *timer, sd_event *event, enum evloop_p
 	void (*on_deadline)(void *context), void *context) __attribute__((warn_unused_result));
 
 /* evloop_timer_set: the one deadline of this timer; a past one fires at once, MONO_NEVER disarms.
- * Costs nothing when the deadline is the one already set. */
+ * Costs nothing when the deadline is the one already set, and no system call when it has come
+ * already, or when it moves away by less than the time that is left. */
 void evloop_timer_set(struct evloop_timer *timer, mono_t deadline);
 
 /* evloop_timer_close: a zeroed or closed timer is allowed. */

@@ -28,7 +28,7 @@ static void test_overdue(void **state)
 	struct mover *mover;
 
 	(void)state;
-	assert_int_equal(mover_open(&mover, 1, dur_ms(1)), 0);
+	assert_int_equal(mover_open(&mover, 1, dur_ms(1), dur_ms(2)), 0);
 	if (!mover)
 		skip(); /* one processor */
 	mover_expect(mover, clock_now());
@@ -46,7 +46,7 @@ static void test_not_expected(void **state)
 	struct mover *mover;
 
 	(void)state;
-	assert_int_equal(mover_open(&mover, 1, dur_ms(1)), 0);
+	assert_int_equal(mover_open(&mover, 1, dur_ms(1), dur_ms(2)), 0);
 	mover_expect(mover, mono_add(clock_now(), dur_s(3600)));
 	usleep(20000);
 	assert_int_equal(mover_moves(mover), 0);

@@ -77,6 +77,51 @@ static void test_a_past_deadline_fires_at_once_and_never_does_not(void **state)
 	assert_int_equal(fired, 1);
 }
 
+/* A deadline that moves away again and again, as a backup's does: never early, never lost. */
+static void test_a_deadline_that_moves_away(void **state)
+{
+	mono_t deadline = MONO_ZERO;
+
+	(void)state;
+	open_timer();
+	for (int i = 0; i < 40; i++) {
+		deadline = mono_add(clock_now(), dur_ms(2000 + i));
+		evloop_timer_set(&timer, deadline);
+		assert_true(timer.armed.us <= deadline.us);
+		assert_true(sd_event_run(event, 1000) >= 0);
+		assert_int_equal(fired, 0);
+	}
+	/* Nearer: the kernel must be told. */
+	deadline = mono_add(clock_now(), dur_ms(30));
+	evloop_timer_set(&timer, deadline);
+	assert_int_equal(timer.armed.us, deadline.us);
+	/* Farther by less than what is left: it need not, and the early wake-up is not the
+	 * caller's.
+	 */
+	deadline = mono_add(deadline, dur_ms(10));
+	evloop_timer_set(&timer, deadline);
+	assert_int_equal(sd_event_loop(event), 0);
+	assert_int_equal(fired, 1);
+	assert_true(mono_reached(fired_at, deadline));
+	assert_true(mono_diff(fired_at, deadline).us < 200000);
+}
+
+static void test_a_past_deadline_can_be_moved(void **state)
+{
+	mono_t deadline;
+
+	(void)state;
+	open_timer();
+	evloop_timer_set(&timer, mono_add(clock_now(), dur_ms(20)));
+	evloop_timer_set(&timer, clock_now());
+	assert_true(timer.is_deferred);
+	deadline = mono_add(clock_now(), dur_ms(50));
+	evloop_timer_set(&timer, deadline);
+	assert_int_equal(sd_event_loop(event), 0);
+	assert_int_equal(fired, 1);
+	assert_true(mono_reached(fired_at, deadline));
+}
+
 static int on_input(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	char byte;
@@ -140,6 +185,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_fires_after_its_time),
 		TEST(test_a_past_deadline_fires_at_once_and_never_does_not),
+		TEST(test_a_deadline_that_moves_away),
+		TEST(test_a_past_deadline_can_be_moved),
 		TEST(test_all_input_is_drained_before_a_deadline_is_judged),
 		TEST(test_signals_come_from_the_loop),
 		TEST(test_watchdog_without_systemd),
