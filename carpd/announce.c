@@ -1,13 +1,10 @@
 #include "carpd/announce.h"
 
-#include "carpd/bounds.h"
 #include "carpd/port.h"
 #include "common/check.h"
 
 #include <linux/if_ether.h>
 #include <stdbool.h>
-
-static const int announce_repeats[] = CARPD_ANNOUNCE_REPEATS;
 
 static unsigned int announce_arp(const struct announce_target *to, const struct ipaddr *address)
 {
@@ -59,9 +56,4 @@ unsigned int announce_round(
 	}
 	*ret_sent = sent;
 	return failed;
-}
-
-int announce_repeat_ms(unsigned int index)
-{
-	return index < ARRAY_LEN(announce_repeats) ? announce_repeats[index] : -1;
 }

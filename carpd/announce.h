@@ -4,7 +4,7 @@
  * ports: nothing is looked up and nothing waits. A round covers every interface of the group, one
  * address of each in turn, so that all interfaces are announced back to back: a peer that learns
  * one side 30 ms before the other breaks connections (facts/experiments.md section 7). Rounds
- * repeat (CARPD_ANNOUNCE_REPEATS), because frames get lost and switches move slowly. */
+ * repeat (promotion: announce:), because frames get lost and switches move slowly. */
 #ifndef CARPD_ANNOUNCE_H
 #define CARPD_ANNOUNCE_H
 
@@ -27,9 +27,5 @@ struct announce_target {
 /* announce_round: one round; the number of frames that could not be sent (of *ret_sent + that). */
 unsigned int announce_round(
 	const struct announce_target *targets, size_t target_count, unsigned int *ret_sent);
-
-/* announce_repeat_ms: when, after the first round, round `index` (0, 1, ...) is due; -1 at the end.
- */
-int announce_repeat_ms(unsigned int index);
 
 #endif

@@ -41,15 +41,6 @@
 #define CARPD_ADDRESS_LIFETIME_S 5u
 #define CARPD_ADDRESS_RENEW_MS	 1000
 
-/* Announcements after a promotion: at once, and again at these times (ms) after it. */
-#define CARPD_ANNOUNCE_REPEATS                                                                     \
-	{                                                                                          \
-		20, 100, 300, 1000, 3000                                                           \
-	}
-
-/* And then, while the addresses are held: switches forget a quiet station after some minutes. */
-#define CARPD_ANNOUNCE_REFRESH_S 60
-
 /* Neighbours of an interface that are remembered for its own test and for a promotion. */
 #define CARPD_NEIGHBOURS_MAX 8u
 #define CARPD_GATEWAYS_MAX   8u /* of one interface's routes, likewise */

@@ -83,6 +83,9 @@ static void node_core_config(const struct node *node, struct election_config *co
 	config->startup_hold =
 		cfg->election.startup_hold_auto ? DUR_ZERO : cfg->election.startup_hold;
 	config->settle = cfg->election.settle;
+	config->damping_moves = cfg->election.damping.moves;
+	config->damping_within = cfg->election.damping.within;
+	config->damping_hold = cfg->election.damping.hold;
 	config->confirm_questions = config_confirm_questions(cfg);
 	config->confirm_spacing = cfg->election.confirm.spacing;
 	config->key_count = node->keys.count;

@@ -180,11 +180,14 @@ static unsigned int node_announce_round(struct node_group *group)
 
 static void node_announce_arm(struct node_group *group)
 {
-	int next_ms = announce_repeat_ms(group->announce_index);
+	const struct config_announce *config = &group->node->cfg->announce;
+	mono_t next = MONO_NEVER;
 
-	evloop_timer_set(&group->announce_timer,
-		next_ms < 0 ? mono_add(clock_now(), dur_s(CARPD_ANNOUNCE_REFRESH_S))
-			    : mono_add(group->announced_at, dur_ms(next_ms)));
+	if (group->announce_index < config->repeat_count)
+		next = mono_add(group->announced_at, config->repeats[group->announce_index]);
+	else if (config->refresh.us > 0)
+		next = mono_add(clock_now(), config->refresh);
+	evloop_timer_set(&group->announce_timer, next);
 }
 
 static void on_announce_repeat(void *context)
@@ -194,7 +197,7 @@ static void on_announce_repeat(void *context)
 	if (!group->holds || node_guard_is_lost(group->node))
 		return;
 	(void)node_announce_round(group);
-	if (announce_repeat_ms(group->announce_index) >= 0)
+	if (group->announce_index < group->node->cfg->announce.repeat_count)
 		group->announce_index++;
 	node_announce_arm(group);
 }
@@ -203,7 +206,8 @@ void node_announce(struct node_group *group)
 {
 	group->announced_at = clock_now();
 	group->announce_index = 0;
-	(void)node_announce_round(group);
+	for (uint8_t i = 0; i < group->node->cfg->announce.burst; i++)
+		(void)node_announce_round(group);
 	node_announce_arm(group);
 }
 

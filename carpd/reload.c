@@ -320,6 +320,9 @@ static void reload_adopt(struct reload *reload)
 	handlers_reconfigure(node->handlers, node->cfg);
 	event.reload.preempt = node->cfg->election.preempt;
 	event.reload.settle = node->cfg->election.settle;
+	event.reload.damping_moves = node->cfg->election.damping.moves;
+	event.reload.damping_within = node->cfg->election.damping.within;
+	event.reload.damping_hold = node->cfg->election.damping.hold;
 	event.reload.confirm_questions = config_confirm_questions(node->cfg);
 	event.reload.confirm_spacing = node->cfg->election.confirm.spacing;
 	node_event(node, &event);

@@ -106,6 +106,15 @@ struct config_confirm {
 	dur_t spacing;
 };
 
+#define CONFIG_DAMPING_MOVES_MAX 8u
+
+/* So many moves that no death and no operator brought about, within a time: the group is held. */
+struct config_damping {
+	uint8_t moves; /* 0: off */
+	dur_t within;
+	dur_t hold;
+};
+
 struct config_election {
 	enum config_wire wire;
 	struct config_pos wire_pos;
@@ -120,6 +129,7 @@ struct config_election {
 	dur_t startup_hold; /* as written when not auto; ask config_startup_hold() */
 	dur_t settle;
 	struct config_confirm confirm;
+	struct config_damping damping;
 	struct config_pos pos;
 };
 
@@ -128,6 +138,16 @@ struct config_deadlines {
 	dur_t state;
 	dur_t rules;
 	dur_t addresses;
+};
+
+#define CONFIG_ANNOUNCE_REPEATS_MAX 8u
+
+/* Gratuitous ARP and unsolicited neighbour advertisements of a master. */
+struct config_announce {
+	uint8_t burst; /* rounds at once */
+	uint8_t repeat_count;
+	dur_t repeats[CONFIG_ANNOUNCE_REPEATS_MAX]; /* when, after the burst; ascending */
+	dur_t refresh;				    /* and then again; 0: never */
 };
 
 /* A route that is there while its group is held. */
@@ -254,6 +274,7 @@ struct config {
 	struct config_node nodes[LIMIT_NODES];
 	struct config_election election;
 	struct config_deadlines deadlines;
+	struct config_announce announce;
 	uint32_t group_count;
 	struct config_group groups[LIMIT_GROUPS];
 	struct config_sync sync;

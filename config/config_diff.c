@@ -161,6 +161,27 @@ static void diff_confirm(
 	}
 }
 
+static void diff_damping(
+	struct diff *diff, const struct config_damping *a, const struct config_damping *b)
+{
+	compare_number(diff, CONFIG_CHANGE_ELECTION, NULL, "damping moves", a->moves, b->moves);
+	compare_duration(diff, CONFIG_CHANGE_ELECTION, "damping within", a->within, b->within);
+	compare_duration(diff, CONFIG_CHANGE_ELECTION, "damping hold", a->hold, b->hold);
+}
+
+static void diff_announce(
+	struct diff *diff, const struct config_announce *a, const struct config_announce *b)
+{
+	bool same = a->repeat_count == b->repeat_count;
+
+	compare_number(diff, CONFIG_CHANGE_ELECTION, NULL, "announce burst", a->burst, b->burst);
+	for (uint8_t i = 0; same && i < a->repeat_count; i++)
+		same = a->repeats[i].us == b->repeats[i].us;
+	if (!same)
+		tell(diff, CONFIG_CHANGE_ELECTION, NULL, "announce repeats changed");
+	compare_duration(diff, CONFIG_CHANGE_ELECTION, "announce refresh", a->refresh, b->refresh);
+}
+
 static void diff_wire(
 	struct diff *diff, const struct config_election *a, const struct config_election *b)
 {
@@ -200,6 +221,8 @@ static void diff_election(struct diff *diff)
 		tell(diff, CONFIG_CHANGE_ELECTION, NULL, "preempt: %s",
 			b->preempt ? "false -> true" : "true -> false");
 	diff_confirm(diff, &a->confirm, &b->confirm);
+	diff_damping(diff, &a->damping, &b->damping);
+	diff_announce(diff, &diff->old_cfg->announce, &diff->new_cfg->announce);
 	compare_duration(diff, CONFIG_CHANGE_ELECTION, "deadline before", old_deadlines->before,
 		new_deadlines->before);
 	compare_duration(diff, CONFIG_CHANGE_ELECTION, "deadline state", old_deadlines->state,

@@ -99,6 +99,32 @@ static void write_nodes(
 	}
 }
 
+/* write_later_keys: keys that older versions do not know, where they are not what those do: nodes
+ * of two versions with one file agree. */
+static void write_later_keys(struct config_text *out, const struct config *cfg)
+{
+	static const int64_t repeats_ms[] = {20, 100, 300, 1000, 3000};
+	const struct config_damping *damping = &cfg->election.damping;
+	const struct config_announce *announce = &cfg->announce;
+	bool is_usual = announce->burst == 1 && announce->refresh.us == dur_s(60).us &&
+			announce->repeat_count == ARRAY_LEN(repeats_ms);
+
+	for (unsigned int i = 0; is_usual && i < ARRAY_LEN(repeats_ms); i++)
+		is_usual = announce->repeats[i].us == dur_ms(repeats_ms[i]).us;
+	if (damping->moves != 3 || damping->within.us != dur_s(60).us ||
+		damping->hold.us != dur_s(300).us) {
+		config_text_printf(out, "damping\t%u\n", damping->moves);
+		write_duration(out, "within", damping->within);
+		write_duration(out, "hold", damping->hold);
+	}
+	if (is_usual)
+		return;
+	config_text_printf(out, "announce\t%u\n", announce->burst);
+	for (uint8_t i = 0; i < announce->repeat_count; i++)
+		write_duration(out, "repeat", announce->repeats[i]);
+	write_duration(out, "refresh", announce->refresh);
+}
+
 static void write_election(struct config_text *out, const struct config *cfg)
 {
 	const struct config_election *election = &cfg->election;
@@ -121,6 +147,7 @@ static void write_election(struct config_text *out, const struct config *cfg)
 	write_duration(out, "state", cfg->deadlines.state);
 	write_duration(out, "rules", cfg->deadlines.rules);
 	write_duration(out, "addresses", cfg->deadlines.addresses);
+	write_later_keys(out, cfg);
 }
 
 /* A word of a command may be longer than a line may be. */

@@ -355,6 +355,38 @@ static void take_confirm(
 			"rapid confirmation needs an advbase of 5ms or more; allowed: off");
 }
 
+#define DAMPING(field) CONFIG_SHAPE_FIELD(struct config_damping, field)
+
+static const struct config_shape_key damping_keys[] = {
+	{"moves", CONFIG_SHAPE_NUMBER, false, DAMPING(moves), .min = 2,
+		.max = CONFIG_DAMPING_MOVES_MAX, .fallback = 3,
+		.meaning = "So many moves that neither a death, nor a resignation, nor an operator "
+			   "brought about ..."},
+	{"within", CONFIG_SHAPE_DURATION, false, DAMPING(within), .min = 1 * S, .max = 3600 * S,
+		.fallback = 60 * S, .meaning = "... within this time are too many:"},
+	{"hold", CONFIG_SHAPE_DURATION, false, DAMPING(hold), .min = 1 * S, .max = 3600 * S,
+		.fallback = 300 * S,
+		.meaning = "the group stays where it is for so long, with the alarm FLAPPING. A "
+			   "dead master is always replaced."},
+};
+
+static const struct config_shape damping_shape = {
+	"election.damping", ARRAY_LEN(damping_keys), damping_keys};
+
+static void take_damping(
+	struct config_parser *parser, void *object, const struct config_tree_node *value)
+{
+	struct config_election *election = object;
+
+	if (value->kind == CONFIG_TREE_SCALAR && strcmp(value->text, "off") == 0)
+		election->damping.moves = 0;
+	else if (value->kind != CONFIG_TREE_MAPPING)
+		config_shape_kind(
+			parser, value, CONFIG_TREE_MAPPING, "off, or moves, within and hold");
+	else
+		config_shape_read(parser, &damping_shape, &election->damping, value);
+}
+
 #define ELECTION(field) CONFIG_SHAPE_FIELD(struct config_election, field)
 
 static const struct config_shape_key election_keys[] = {
@@ -393,6 +425,9 @@ static const struct config_shape_key election_keys[] = {
 		.fallback_text = "off", .range_text = "off, or see below (advbase 5ms and more)",
 		.meaning = "Rapid confirmation: a backup that misses one advert asks the master "
 			   "instead of waiting for more silence."},
+	{"damping", CONFIG_SHAPE_OTHER, false, .take = take_damping, .type_text = "mapping or word",
+		.fallback_text = "see below", .range_text = "off, or see below",
+		.meaning = "A group that goes to and fro is held where it is."},
 };
 
 static const struct config_shape election_shape = {
@@ -429,13 +464,88 @@ static const struct config_shape deadlines_shape = {
 static void take_deadlines(
 	struct config_parser *parser, void *object, const struct config_tree_node *value)
 {
-	config_shape_read(parser, &deadlines_shape, object, value);
+	struct config *cfg = object;
+
+	config_shape_read(parser, &deadlines_shape, &cfg->deadlines, value);
+}
+
+/* take_repeats: a list of instants after the burst, each later than the one before. */
+static void take_repeats(
+	struct config_parser *parser, void *object, const struct config_tree_node *value)
+{
+	struct config_announce *announce = object;
+	dur_t last = DUR_ZERO;
+
+	if (!config_shape_kind(
+		    parser, value, CONFIG_TREE_LIST, "a list of durations, as [20ms, 1s]"))
+		return;
+	announce->repeat_count = 0;
+	for (const struct config_tree_node *item = value->first; item; item = item->next) {
+		dur_t at;
+
+		if (announce->repeat_count == CONFIG_ANNOUNCE_REPEATS_MAX) {
+			config_shape_error(parser, item, "too many; allowed: at most %u",
+				CONFIG_ANNOUNCE_REPEATS_MAX);
+			return;
+		}
+		if (!config_shape_duration(parser, item, dur_ms(1), dur_s(60), &at))
+			return;
+		if (at.us <= last.us) {
+			config_shape_error(parser, item,
+				"is not later than the one before it; allowed: ascending times "
+				"after the promotion");
+			return;
+		}
+		last = at;
+		announce->repeats[announce->repeat_count++] = at;
+	}
+}
+
+#define ANNOUNCE(field) CONFIG_SHAPE_FIELD(struct config_announce, field)
+
+static const struct config_shape_key announce_keys[] = {
+	{"burst", CONFIG_SHAPE_NUMBER, false, ANNOUNCE(burst), .min = 1, .max = 5, .fallback = 1,
+		.meaning = "Rounds at once; a round is every address on its interface."},
+	{"repeats", CONFIG_SHAPE_OTHER, false, .take = take_repeats,
+		.type_text = "list of durations", .fallback_text = "[20ms, 100ms, 300ms, 1s, 3s]",
+		.range_text = "at most 8, ascending, 1ms..1m; [] for none",
+		.meaning = "A round each, so long after the burst: frames get lost, and switches "
+			   "learn slowly."},
+	{"refresh", CONFIG_SHAPE_DURATION, false, ANNOUNCE(refresh), .min = 0, .max = 3600 * S,
+		.fallback = 60 * S,
+		.meaning = "And then a round each time this has passed, because switches forget a "
+			   "quiet station; 0s: never."},
+};
+
+static const struct config_shape announce_shape = {
+	"promotion.announce", ARRAY_LEN(announce_keys), announce_keys};
+
+static void take_announce(
+	struct config_parser *parser, void *object, const struct config_tree_node *value)
+{
+	struct config *cfg = object;
+
+	config_shape_read(parser, &announce_shape, &cfg->announce, value);
+}
+
+static void announce_defaults(struct config_announce *announce)
+{
+	static const int64_t repeats_ms[] = {20, 100, 300, 1000, 3000};
+
+	config_shape_defaults(&announce_shape, announce);
+	announce->repeat_count = ARRAY_LEN(repeats_ms);
+	for (unsigned int i = 0; i < ARRAY_LEN(repeats_ms); i++)
+		announce->repeats[i] = dur_ms(repeats_ms[i]);
 }
 
 static const struct config_shape_key promotion_keys[] = {
 	{"deadlines", CONFIG_SHAPE_OTHER, false, .take = take_deadlines, .type_text = "mapping",
 		.fallback_text = "see below", .range_text = "see below",
 		.meaning = "How long each stage of a promotion may take."},
+	{"announce", CONFIG_SHAPE_OTHER, false, .take = take_announce, .type_text = "mapping",
+		.fallback_text = "see below", .range_text = "see below",
+		.meaning = "How often a master says where its addresses are: gratuitous ARP, "
+			   "unsolicited neighbour advertisements."},
 };
 
 static const struct config_shape promotion_shape = {
@@ -444,9 +554,7 @@ static const struct config_shape promotion_shape = {
 static void take_promotion(
 	struct config_parser *parser, void *object, const struct config_tree_node *value)
 {
-	struct config *cfg = object;
-
-	config_shape_read(parser, &promotion_shape, &cfg->deadlines, value);
+	config_shape_read(parser, &promotion_shape, object, value);
 }
 
 /* ---- sync: ---- */
@@ -666,8 +774,10 @@ const struct config_shape *const config_parse_shapes[] = {
 	&node_shape,
 	&election_shape,
 	&confirm_shape,
+	&damping_shape,
 	&promotion_shape,
 	&deadlines_shape,
+	&announce_shape,
 	&config_parse_group_shape,
 	&config_parse_group_interface_shape,
 	&config_parse_group_rules_shape,
@@ -695,7 +805,9 @@ static bool read_tree(struct config_parser *parser, const char *text, size_t siz
 		return false;
 	config_shape_defaults(&election_shape, &cfg->election);
 	config_shape_defaults(&confirm_shape, &cfg->election.confirm);
+	config_shape_defaults(&damping_shape, &cfg->election.damping);
 	config_shape_defaults(&deadlines_shape, &cfg->deadlines);
+	announce_defaults(&cfg->announce);
 	config_shape_defaults(&sync_shape, &cfg->sync);
 	cfg->election.startup_hold_auto = true;
 	cfg->election.advbase = dur_ms(100);

@@ -150,6 +150,36 @@ static void render_confirm(struct writer *writer, const struct config_confirm *c
 	close_mapping(writer);
 }
 
+static void render_damping(struct writer *writer, const struct config_damping *damping)
+{
+	if (damping->moves == 0) {
+		pair(writer, "damping", "off");
+		return;
+	}
+	word(writer, "damping");
+	open_mapping(writer, false);
+	pair_number(writer, "moves", damping->moves);
+	pair_duration(writer, "within", damping->within);
+	pair_duration(writer, "hold", damping->hold);
+	close_mapping(writer);
+}
+
+static void render_announce(struct writer *writer, const struct config_announce *announce)
+{
+	char text[CONFIG_VALUE_DURATION_TEXT_MAX];
+
+	word(writer, "announce");
+	open_mapping(writer, false);
+	pair_number(writer, "burst", announce->burst);
+	word(writer, "repeats");
+	open_list(writer, true);
+	for (uint8_t i = 0; i < announce->repeat_count; i++)
+		word(writer, config_value_render_duration(announce->repeats[i], text));
+	close_list(writer);
+	pair_duration(writer, "refresh", announce->refresh);
+	close_mapping(writer);
+}
+
 static void render_election(struct writer *writer, const struct config *cfg)
 {
 	const struct config_election *election = &cfg->election;
@@ -169,6 +199,7 @@ static void render_election(struct writer *writer, const struct config *cfg)
 		pair_duration(writer, "startup_hold", election->startup_hold);
 	pair_duration(writer, "settle", election->settle);
 	render_confirm(writer, &election->confirm);
+	render_damping(writer, &election->damping);
 	close_mapping(writer);
 	word(writer, "promotion");
 	open_mapping(writer, false);
@@ -179,6 +210,7 @@ static void render_election(struct writer *writer, const struct config *cfg)
 	pair_duration(writer, "rules", cfg->deadlines.rules);
 	pair_duration(writer, "addresses", cfg->deadlines.addresses);
 	close_mapping(writer);
+	render_announce(writer, &cfg->announce);
 	close_mapping(writer);
 }
 

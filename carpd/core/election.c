@@ -114,6 +114,7 @@ void election_init(
 	CHECK(config->group_count <= LIMIT_GROUPS);
 	CHECK(config->path_count <= LIMIT_PATHS);
 	CHECK(config->own.id != 0);
+	CHECK(config->damping_moves <= MODEL_FLAPS_MAX);
 	memset(e, 0, sizeof(*e));
 	e->config = *config;
 	e->epoch = epoch;
@@ -245,6 +246,9 @@ static void election_step_dispatch(struct election *e, const struct election_eve
 	case ELECTION_EVENT_RELOAD:
 		e->config.preempt = event->reload.preempt;
 		e->config.settle = event->reload.settle;
+		e->config.damping_moves = event->reload.damping_moves;
+		e->config.damping_within = event->reload.damping_within;
+		e->config.damping_hold = event->reload.damping_hold;
 		e->config.confirm_questions = event->reload.confirm_questions;
 		e->config.confirm_spacing = event->reload.confirm_spacing;
 		election_step_groups(e, event);

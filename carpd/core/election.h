@@ -89,6 +89,8 @@ struct election_event {
 	struct {
 		bool preempt;
 		dur_t settle;
+		uint8_t damping_moves;
+		dur_t damping_within, damping_hold;
 		uint8_t confirm_questions;
 		dur_t confirm_spacing;
 	} reload;

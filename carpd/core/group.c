@@ -428,28 +428,33 @@ static bool group_flap_counts(enum reason reason)
 	       reason == REASON_LATE_CLOCK || reason == REASON_PROMOTION_FAILED;
 }
 
-/* group_judge_flap: three moves in a minute that no death and no operator brought about: the group
- * is held where it is. A dead master is always replaced. */
+/* group_judge_flap: too many moves (election: damping:) that no death and no operator brought
+ * about: the group is held where it is. A dead master is always replaced. */
 static void group_judge_flap(struct election *e, uint8_t group, enum reason reason)
 {
 	struct model_group *g = &e->groups[group];
+	const struct election_config *config = &e->config;
 
-	if (!group_flap_counts(reason))
+	if (!group_flap_counts(reason) || config->damping_moves == 0)
 		return;
-	if (g->flap_count == MODEL_FLAPS_MAX) {
-		for (uint8_t i = 1; i < MODEL_FLAPS_MAX; i++)
+	/* More than one too many after a reload that made the number smaller. */
+	while (g->flap_count >= config->damping_moves) {
+		for (uint8_t i = 1; i < g->flap_count; i++)
 			g->flaps[i - 1] = g->flaps[i];
 		g->flap_count--;
 	}
 	g->flaps[g->flap_count++] = e->now;
-	if (g->flap_count < MODEL_FLAPS_MAX ||
-		mono_diff(e->now, g->flaps[0]).us > dur_s(GROUP_FLAP_WINDOW_S).us)
+	if (g->flap_count < config->damping_moves ||
+		mono_diff(e->now, g->flaps[0]).us > config->damping_within.us)
 		return;
 	g->held = true;
-	g->held_until = mono_add(e->now, dur_s(GROUP_FLAP_HOLD_S));
+	g->held_until = mono_add(e->now, config->damping_hold);
 	g->flap_count = 0;
-	trace_line(e, group, TRACE_TEXT("%u moves in %u s", MODEL_FLAPS_MAX, GROUP_FLAP_WINDOW_S),
-		TRACE_TEXT("held where it is for %u s", GROUP_FLAP_HOLD_S));
+	trace_line(e, group,
+		TRACE_TEXT("%u moves in %lld s", config->damping_moves,
+			(long long)(config->damping_within.us / 1000000)),
+		TRACE_TEXT("held where it is for %lld s",
+			(long long)(config->damping_hold.us / 1000000)));
 }
 
 /* group_judge_known: who is master, as far as this node knows; the shell's role events and the

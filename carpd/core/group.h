@@ -16,8 +16,6 @@
 #include "carpd/core/election.h"
 
 #define GROUP_HOLD_PROLONGED_MAX 5u
-#define GROUP_FLAP_WINDOW_S	 60
-#define GROUP_FLAP_HOLD_S	 300
 
 /* group_init: INIT, with a hold that begins now. */
 void group_init(struct election *e, uint8_t group);

@@ -21,7 +21,7 @@
 #define MODEL_DEMOTIONS_MAX  16u
 #define MODEL_ECHOES_MAX     64u
 #define MODEL_REQUESTS_MAX   4u
-#define MODEL_FLAPS_MAX	     3u
+#define MODEL_FLAPS_MAX	     8u
 #define MODEL_NOT_READY	     30u  /* what "not ready" adds to the demotion */
 #define MODEL_DEMOTION_LARGE 100u /* from here on a master that does not move is overruled */
 #define MODEL_NO_PEER	     0xffu
@@ -81,6 +81,9 @@ struct election_config {
 	bool preempt;
 	dur_t startup_hold; /* 0 = auto */
 	dur_t settle;
+	/* So many moves (at most MODEL_FLAPS_MAX) within that time: held. 0 moves: never. */
+	uint8_t damping_moves;
+	dur_t damping_within, damping_hold;
 	uint8_t confirm_questions; /* 0 = off */
 	dur_t confirm_spacing;
 	uint8_t key_count; /* [0] signs */

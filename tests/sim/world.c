@@ -612,6 +612,9 @@ void world_reload(struct world *w, uint8_t node, bool begin)
 
 	event.reload.preempt = w->options.preempt != begin;
 	event.reload.settle = dur_ms(begin ? 200 : 1000);
+	event.reload.damping_moves = 3;
+	event.reload.damping_within = dur_s(60);
+	event.reload.damping_hold = dur_s(300);
 	event.reload.confirm_questions = begin ? 0 : w->options.confirm_questions;
 	event.reload.confirm_spacing = dur_us(w->options.confirm_spacing_us);
 	w->changed_at = w->now;

@@ -56,6 +56,9 @@ void world_config(struct world *w, uint8_t node)
 	c->dead_factor = o->dead_factor;
 	c->preempt = o->preempt;
 	c->settle = dur_s(1);
+	c->damping_moves = 3;
+	c->damping_within = dur_s(60);
+	c->damping_hold = dur_s(300);
 	c->confirm_questions = o->confirm_questions;
 	c->confirm_spacing = dur_us(o->confirm_spacing_us);
 	c->key_count = 1;

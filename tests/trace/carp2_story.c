@@ -157,6 +157,9 @@ static void open_story(struct story *s, bool preempt, bool strict)
 		.dead_factor = 3,
 		.preempt = preempt,
 		.settle = dur_s(1),
+		.damping_moves = 3,
+		.damping_within = dur_s(60),
+		.damping_hold = dur_s(300),
 		.carp2 = true,
 		.carp2_strict = strict,
 	};

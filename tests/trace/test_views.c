@@ -135,6 +135,58 @@ static void test_sticky_demotion(void **state)
 	assert_false(election_demotion_view(&w->nodes[0].election, 0, 0, &view));
 }
 
+/* move: the master's check fails, and what moves the group is neither a death nor an operator. */
+static bool move(struct world *w)
+{
+	uint8_t master = world_master(w, 0, 0) ? 0 : 1;
+
+	world_demote(w, master, 0, "track:isp", 50);
+	world_demote(w, (uint8_t)(1 - master), 0, "track:isp", 0);
+	run_ms(w, 2000);
+	return world_master(w, (uint8_t)(1 - master), 0);
+}
+
+static bool is_held(struct world *w)
+{
+	struct election_group_view view;
+
+	election_group_view(&w->nodes[world_master(w, 0, 0) ? 0 : 1].election, 0, &view);
+	return view.held;
+}
+
+/* election: damping: as a reload brings it. */
+static void test_damping(void **state)
+{
+	struct election_event event = {.type = ELECTION_EVENT_RELOAD, .group = ELECTION_ALL};
+	struct world *w = *state;
+
+	event.reload.settle = dur_s(1);
+	event.reload.damping_moves = 5;
+	event.reload.damping_within = dur_s(60);
+	event.reload.damping_hold = dur_s(10);
+	world_step_node(w, 0, &event);
+	world_step_node(w, 1, &event);
+	for (int i = 0; i < 4; i++)
+		assert_true(move(w));
+	assert_false(is_held(w));
+	/* Fewer than were seen already: the next one is too many. */
+	event.reload.damping_moves = 2;
+	world_step_node(w, 0, &event);
+	world_step_node(w, 1, &event);
+	assert_true(move(w));
+	assert_true(is_held(w));
+	assert_false(move(w));
+	run_ms(w, 10000);
+	assert_false(is_held(w));
+	/* Off. */
+	event.reload.damping_moves = 0;
+	world_step_node(w, 0, &event);
+	world_step_node(w, 1, &event);
+	for (int i = 0; i < 6; i++)
+		(void)move(w);
+	assert_false(is_held(w));
+}
+
 static void test_operator(void **state)
 {
 	struct world *w = *state;
@@ -219,6 +271,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_group_and_peer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_demotions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sticky_demotion, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damping, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_operator, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_guard, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_alarms, setup, teardown),

@@ -156,6 +156,9 @@ static void crowd_config(struct election_config *config, unsigned int own, unsig
 	config->advbase = dur_ms(50);
 	config->dead_factor = 3;
 	config->settle = dur_s(1);
+	config->damping_moves = 3;
+	config->damping_within = dur_s(60);
+	config->damping_hold = dur_s(300);
 	config->confirm_questions = 20;
 	config->confirm_spacing = dur_ms(1);
 	config->key_count = 1;

@@ -114,6 +114,14 @@ static void test_defaults(void **state)
 	assert_true(cfg->election.startup_hold_auto);
 	assert_int_equal(cfg->election.settle.us, 1000000);
 	assert_false(cfg->election.confirm.enabled);
+	assert_int_equal(cfg->election.damping.moves, 3);
+	assert_int_equal(cfg->election.damping.within.us, 60000000);
+	assert_int_equal(cfg->election.damping.hold.us, 300000000);
+	assert_int_equal(cfg->announce.burst, 1);
+	assert_int_equal(cfg->announce.repeat_count, 5);
+	assert_int_equal(cfg->announce.repeats[0].us, 20000);
+	assert_int_equal(cfg->announce.repeats[4].us, 3000000);
+	assert_int_equal(cfg->announce.refresh.us, 60000000);
 	assert_int_equal(cfg->deadlines.before.us, 500000);
 	assert_int_equal(cfg->deadlines.state.us, 500000);
 	assert_int_equal(cfg->deadlines.rules.us, 200000);
@@ -289,6 +297,57 @@ static void replace(char *text, size_t size, const char *what, const char *with)
 	assert_non_null(rest);
 	snprintf(at, size - (size_t)(at - text), "%s%s", with, rest);
 	free(rest);
+}
+
+/* Keys of later versions: what is written out is what is the default without them, so nodes of two
+ * versions agree; another value is told, rendered and part of the fingerprint. */
+static void test_later_keys(void **state)
+{
+	static const char usual[] = "election: { damping: { moves: 3, within: 1m, hold: 5m } }\n"
+				    "promotion: { announce: { burst: 1, repeats: [20ms, 100ms, "
+				    "300ms, 1s, 3s], refresh: "
+				    "60s } }\ngroups:";
+	static const char other[] = "election: { damping: { moves: 5, within: 2m } }\n"
+				    "promotion: { announce: { burst: 2, repeats: [], refresh: 0s "
+				    "} }\ngroups:";
+	struct config *a = load_text(small), *b, *c;
+	struct seen seen = {0};
+	char text[4096], *rendered;
+
+	(void)state;
+	strcpy(text, small);
+	replace(text, sizeof(text), "groups:", usual);
+	b = load_text(text);
+	assert_memory_equal(a->fingerprint, b->fingerprint, CRYPTO_HASH_BYTES);
+	assert_int_equal(config_diff(a, b, NULL, NULL), 0);
+	config_free(b);
+	strcpy(text, small);
+	replace(text, sizeof(text), "groups:", other);
+	b = load_text(text);
+	assert_memory_not_equal(a->fingerprint, b->fingerprint, CRYPTO_HASH_BYTES);
+	assert_int_equal(b->announce.repeat_count, 0);
+	assert_int_equal(config_diff(a, b, &seen, remember), 5);
+	assert_string_equal(seen.text, "election/-: damping moves: 3 -> 5\n"
+				       "election/-: damping within: 1m -> 2m\n"
+				       "election/-: announce burst: 1 -> 2\n"
+				       "election/-: announce repeats changed\n"
+				       "election/-: announce refresh: 1m -> 0s\n");
+	rendered = config_render(b);
+	c = load_text(rendered);
+	assert_memory_equal(b->fingerprint, c->fingerprint, CRYPTO_HASH_BYTES);
+	assert_int_equal(config_diff(b, c, NULL, NULL), 0);
+	free(rendered);
+	config_free(c);
+	config_free(b);
+	strcpy(text, small);
+	replace(text, sizeof(text), "groups:", "election: { damping: off }\ngroups:");
+	b = load_text(text);
+	assert_int_equal(b->election.damping.moves, 0);
+	rendered = config_render(b);
+	assert_non_null(strstr(rendered, "damping: off"));
+	free(rendered);
+	config_free(b);
+	config_free(a);
 }
 
 static void test_diff(void **state)
@@ -483,6 +542,7 @@ int main(void)
 		cmocka_unit_test(test_paths_and_tags),
 		cmocka_unit_test(test_fingerprint),
 		cmocka_unit_test(test_render_round_trip),
+		cmocka_unit_test(test_later_keys),
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_limit_of_text),
