@@ -238,6 +238,10 @@ static void node_open_rights(struct node *node)
 		log_warnx("without %s: deadlines depend on the load of this machine", missing);
 	else
 		node->realtime_priority = NODE_PRIORITY;
+	/* Its few megabytes would help nobody. The helper and its scripts were forked before. */
+	if (realtime_spare() < 0)
+		log_info("not allowed to stand back when the kernel is short of memory: carpd may "
+			 "be killed like any other process");
 	if (caps_limit(keep, ARRAY_LEN(keep), lacking) != 0)
 		log_warnx("capabilities: without %s", lacking);
 }

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 import unittest
@@ -185,6 +186,24 @@ class Guard(unittest.TestCase):
             lab.wait(lambda: not pair.fw1.group()["demotions"], 10, "the interface has passed")
             self.assertEqual(pair.fw1.carpool("handover", "--to", "fw1").returncode, 0)
             pair.settle("fw1")
+
+    def test_memory_shortage(self):
+        """The kernel kills others first, when it must: carpd and its guard, but no script, stand back. (What such a death
+        comes to is test_killed: SIGKILL to carpd, not to its guard.)"""
+        def adjustment(pid):
+            with open(f"/proc/{pid}/oom_score_adj") as file:
+                return int(file.read())
+        if subprocess.run(["sh", "-c", "echo -900 > /proc/self/oom_score_adj"], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("oom_score_adj cannot be lowered here")
+        with lab.Pair(sync=False) as pair:
+            carpd = pair.fw1.daemons["carpd"].pid
+            found = {}
+            with open(f"/proc/{carpd}/task/{carpd}/children") as file:
+                for pid in [str(carpd), *file.read().split()]:
+                    with open(f"/proc/{pid}/comm") as name:
+                        found[name.read().strip()] = adjustment(pid)
+            own = adjustment("self")
+            self.assertEqual((found["carpd"], found["carpd-guard"], found["carpd-helper"]), (-900, -900, own), found)
 
     def test_memory(self):
         with lab.Pair(sync=False) as pair:
