@@ -177,6 +177,7 @@ def schema_value(path, row, known):
         "network": NETWORK, "address": ADDRESS,
         "list of files": listed({"type": "string"}, minItems=1, maxItems=8),
         "list of words": listed({"type": ["string", "number"]}, minItems=1, maxItems=32),
+        "list of durations": listed({"type": "string", "pattern": f"^{DURATION}$"}, maxItems=8),
         "list of addresses": listed(NETWORK), "list of networks": listed(NETWORK),
         "address or list": either(ADDRESS, listed(ADDRESS, minItems=1, maxItems=4)),
         "list of names or numbers": listed({"type": ["string", "integer"]}),
