@@ -138,6 +138,23 @@ static void dual_end(struct election *e, uint8_t group)
 	election_alarm(e, group, ELECTION_ALARM_DUAL_MASTER, 0, false);
 }
 
+/* dual_let_go: who withdraws still answers for the addresses, and may have had the last word on the
+ * segment; once it says that it has let go, the winner's word is the last. */
+static void dual_let_go(struct election *e, uint8_t group)
+{
+	struct model_group *g = &e->groups[group];
+	uint8_t peer = election_peer_index(e, g->dual_loser);
+
+	if (g->dual_loser == 0)
+		return;
+	if (peer != MODEL_NO_PEER && peers_alive(e, group, peer) &&
+		e->peers[peer].views[group].state == GROUP_STATE_DEMOTING)
+		return;
+	g->dual_loser = 0;
+	trace_line(e, group, "the other master has let go", "announce again");
+	election_append(e, ELECTION_ACTION_REANNOUNCE, group)->term = g->term;
+}
+
 /* dual_win: a term above both, said once, and again when the other goes on with a still higher
  * one; at most once in its interval. */
 static void dual_win(struct election *e, uint8_t group, uint8_t peer, const char *why)
@@ -241,6 +258,7 @@ void dual_judge_seen(struct election *e, uint8_t group)
 
 void dual_leave(struct election *e, uint8_t group)
 {
+	e->groups[group].dual_loser = 0;
 	if (e->groups[group].dual)
 		dual_end(e, group);
 }
@@ -252,8 +270,11 @@ bool dual_judge(struct election *e, uint8_t group)
 	const char *why;
 
 	if (peer == MODEL_NO_PEER) {
-		if (g->dual)
+		if (g->dual) {
 			dual_end(e, group);
+			g->dual_loser = g->dual_with;
+		}
+		dual_let_go(e, group);
 		return false;
 	}
 	if (dual_yields(e, group, peer)) {

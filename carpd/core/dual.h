@@ -5,9 +5,10 @@
  * more demoted; the lower term. One that took over hearing nobody, before a port of its own was
  * seen to work, counts as in fault: perhaps it was cut off, and the other one served all the time.
  * Both sides apply the same rule to the same facts. The winner takes a term above both and
- * re-announces, for the network may have learnt the loser last. How long both claimed the group is
- * counted, the time before they heard each other included: each advert tells the age of its state,
- * so no clocks are compared. A hand-over's overlap is not dual mastership. */
+ * re-announces, for the network may have learnt the loser last, and again when the loser has let
+ * go: it answered until then. How long both claimed the group is counted, the time before they
+ * heard each other included: each advert tells the age of its state, so no clocks are compared. A
+ * hand-over's overlap is not dual mastership. */
 #ifndef CARPD_CORE_DUAL_H
 #define CARPD_CORE_DUAL_H
 

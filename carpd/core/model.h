@@ -301,6 +301,7 @@ struct model_group {
 	bool dual;
 	bool dual_told; /* our higher term is out */
 	uint8_t dual_with;
+	uint8_t dual_loser; /* still withdrawing, and may answer for the addresses; 0 nobody */
 	mono_t dual_since;
 	mono_t dual_raised_at;
 	mono_t dual_seen_since; /* as a third: two others are; MONO_NEVER */
