@@ -1,5 +1,7 @@
 #include "carpd/logpipe.h"
 
+#include "common/io/caps.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -36,6 +38,7 @@ static void logpipe_write(const char *data, size_t size)
 static _Noreturn void logpipe_main(int fd)
 {
 	static char buffer[65536];
+	char missing[CAPS_TEXT_MAX];
 	sigset_t all;
 	ssize_t size;
 
@@ -45,6 +48,7 @@ static _Noreturn void logpipe_main(int fd)
 	(void)prctl(PR_SET_NAME, "carpd-log");
 	(void)dup2(fd, STDIN_FILENO);
 	(void)syscall(SYS_close_range, 3u, ~0u, 0u);
+	(void)caps_limit(NULL, 0, missing); /* it copies bytes: that needs no right */
 	while ((size = read(STDIN_FILENO, buffer, sizeof(buffer))) != 0)
 		if (size > 0)
 			logpipe_write(buffer, (size_t)size);
