@@ -103,6 +103,41 @@ class Manager(unittest.TestCase):
             wait(lambda: process.poll() is None and heard.recv(4096), 10, "the watchdog is fed again")
 
 
+def rights(pid, task=None):
+    """{field: value} of /proc/PID/status, of a process or one of its threads."""
+    with open(f"/proc/{pid}/task/{task or pid}/status") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+class Rights(unittest.TestCase):
+    """The table of doc/privileges.md, looked up in real daemons."""
+
+    NET_ADMIN, NET_RAW, IPC_LOCK, SYS_NICE = (1 << bit for bit in (12, 13, 14, 23))
+
+    def test_each_process_has_its_row(self):
+        with Pair() as pair:
+            carpd, syncd = (pair.fw1.daemons[name].pid for name in ("carpd", "syncd"))
+            election = self.NET_ADMIN | self.NET_RAW | self.IPC_LOCK | self.SYS_NICE
+            for task in os.listdir(f"/proc/{carpd}/task"):
+                self.check(rights(carpd, task), election)
+            for task in os.listdir(f"/proc/{syncd}/task"):
+                self.check(rights(syncd, task), self.NET_ADMIN)
+            children = {}
+            for pid in open(f"/proc/{carpd}/task/{carpd}/children").read().split():
+                children[rights(pid)["Name"]] = rights(pid)
+            self.assertEqual(set(children), {"carpd-guard", "carpd-helper"})
+            self.check(children["carpd-guard"], election)
+            # The helper makes namespaces and becomes other users: the unit's bounding set is its limit.
+            self.assertTrue(int(children["carpd-helper"]["CapEff"], 16) >> 21 & 1)
+
+    def check(self, status, wanted):
+        for field in ("CapEff", "CapPrm", "CapBnd"):
+            self.assertEqual(int(status[field], 16), wanted, (status["Name"], field))
+        for field in ("CapInh", "CapAmb"):
+            self.assertEqual(int(status[field], 16), 0, (status["Name"], field))
+        self.assertEqual(status["NoNewPrivs"], "1", status["Name"])
+
+
 if __name__ == "__main__":
     pair_module.need_root()
     unittest.main(verbosity=2)
