@@ -125,7 +125,7 @@ class Rights(unittest.TestCase):
             children = {}
             for pid in open(f"/proc/{carpd}/task/{carpd}/children").read().split():
                 children[rights(pid)["Name"]] = rights(pid)
-            self.assertEqual(set(children), {"carpd-guard", "carpd-helper"})
+            self.assertEqual(set(children), {"carpd-guard", "carpd-helper", "carpd-log"})
             self.check(children["carpd-guard"], election)
             # The helper makes namespaces and becomes other users: the unit's bounding set is its limit.
             self.assertTrue(int(children["carpd-helper"]["CapEff"], 16) >> 21 & 1)
