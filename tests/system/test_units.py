@@ -127,6 +127,7 @@ class Rights(unittest.TestCase):
                 children[rights(pid)["Name"]] = rights(pid)
             self.assertEqual(set(children), {"carpd-guard", "carpd-helper", "carpd-log"})
             self.check(children["carpd-guard"], election)
+            self.check(children["carpd-log"], 0)
             # The helper makes namespaces and becomes other users: the unit's bounding set is its limit.
             self.assertTrue(int(children["carpd-helper"]["CapEff"], 16) >> 21 & 1)
 
