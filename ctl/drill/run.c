@@ -517,13 +517,19 @@ static void run_collect(struct run *run)
 	json_decref(request);
 }
 
-/* From the fault to the document. */
-static json_t *run_judge(struct run *run, bool realtime)
+/* A run that was told to end in the midst of it has no verdict: what stopped was the lab. */
+static int run_judge_tcp(struct run *run)
 {
 	if (run->options->rival)
 		run_wait_commit(run);
 	run_progress(run, "judging the TCP connections");
 	probes_judge_tcp(&run->probes, RUN_WATCH_MS);
+	return sandbox_stopped() ? run_fail(run, -EINTR, "stopped") : 0;
+}
+
+/* From the fault to the document. */
+static json_t *run_judge(struct run *run, bool realtime)
+{
 	run_find_new_master(run);
 	probes_end(&run->probes);
 	measure_udp(&run->measure, &run->probes);
@@ -590,6 +596,8 @@ int run_inside(void *context)
 		r = run_steps(&run);
 	if (r == 0)
 		r = run_observe(&run);
+	if (r == 0)
+		r = run_judge_tcp(&run);
 	if (r == 0) {
 		document = run_judge(&run, realtime);
 	} else {
