@@ -13,6 +13,7 @@
 
 #define LOGPIPE_BYTES	 (1 << 20)
 #define LOGPIPE_CLOSE_MS 1000
+#define LOGPIPE_RIGHTS	 "carpd: the log's process could not give up its rights\n"
 
 static pid_t logpipe_pid;
 static int logpipe_stderr = -1; /* the real one */
@@ -48,7 +49,9 @@ static _Noreturn void logpipe_main(int fd)
 	(void)prctl(PR_SET_NAME, "carpd-log");
 	(void)dup2(fd, STDIN_FILENO);
 	(void)syscall(SYS_close_range, 3u, ~0u, 0u);
-	(void)caps_limit(NULL, 0, missing); /* it copies bytes: that needs no right */
+	/* It copies bytes: that needs no right. One that could not be given up stops no log. */
+	if (caps_limit(NULL, 0, missing) < 0)
+		logpipe_write(LOGPIPE_RIGHTS, sizeof(LOGPIPE_RIGHTS) - 1);
 	while ((size = read(STDIN_FILENO, buffer, sizeof(buffer))) != 0)
 		if (size > 0)
 			logpipe_write(buffer, (size_t)size);
