@@ -103,8 +103,9 @@ static void stalls_detect_backup(struct election *e, uint8_t group)
 {
 	struct model_group *g = &e->groups[group];
 	dur_t late = mono_diff(e->now, e->wake_at);
-	dur_t grace =
-		dur_min(late, dur_add(e->config.advbase, timers_confirm_margin(e->config.advbase)));
+	/* CARPv2's advbase may be 0: there the skew is the interval. */
+	dur_t interval = e->config.carp2 ? group_interval(e, group) : e->config.advbase;
+	dur_t grace = dur_min(late, dur_add(interval, timers_confirm_margin(e->config.advbase)));
 
 	if (!stalls_late(e, late))
 		return;
