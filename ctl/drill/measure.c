@@ -212,6 +212,10 @@ void measure_fini(struct measure *measure)
 {
 	json_decref(measure->transition);
 	measure->transition = NULL;
+	json_decref(measure->adverts_dropped);
+	json_decref(measure->rules);
+	measure->adverts_dropped = NULL;
+	measure->rules = NULL;
 	json_decref(measure->alarms);
 	json_decref(measure->timeline);
 	json_decref(measure->complaints);

@@ -47,6 +47,10 @@ struct measure {
 	int64_t period_ns;
 	uint32_t flows_before; /* fillers and TCP connections */
 	uint32_t flows_survived;
+	int64_t flows_synced; /* in the standbys' tables just before the fault, the fewest; below 0:
+			       * not known */
+	json_t *adverts_dropped;    /* {NODE: {REASON: count}} of who lives at the end; owned */
+	json_t *rules;		    /* {NODE: {GROUP: fingerprint}}, likewise; owned */
 	int64_t dual_ns;	    /* two answered for one address, worst address */
 	int64_t old_silent_at;	    /* last claim of the old master */
 	int64_t new_answers_at;	    /* first claim of the new master on the last address */

@@ -368,11 +368,32 @@ static void run_wait_phase(struct run *run)
 	tick_sleep_until(tick_now() + (int64_t)(run->phase_ms * (double)TICK_NS_PER_MS));
 }
 
+/* What the standbys say that they hold, before anything happens. */
+static void run_note_synced(struct run *run)
+{
+	run->measure.flows_synced = -1;
+	for (unsigned int n = 0; n < run->room.lab.node_count; n++) {
+		json_t *status, *flows;
+		int64_t count;
+
+		if ((int)n == run->measure.old_master || run->options->rival)
+			continue;
+		status = cluster_status(&run->room.cluster, n, CLUSTER_DAEMON_SYNCD);
+		flows = json_object_get(status, "flows");
+		count = json_integer_value(flows);
+		if (json_is_integer(flows) &&
+			(run->measure.flows_synced < 0 || count < run->measure.flows_synced))
+			run->measure.flows_synced = count;
+		json_decref(status);
+	}
+}
+
 static int run_steps(struct run *run)
 {
 	const struct scenario *scenario = run->options->scenario;
 	struct measure *measure = &run->measure;
 
+	run_note_synced(run);
 	run_wait_phase(run);
 	for (unsigned int i = 0; i < scenario->step_count; i++) {
 		const struct scenario_step *step = &scenario->steps[i];
@@ -485,11 +506,36 @@ static void run_save_json(const struct run *run, const char *node, const char *w
 		(void)json_dump_file(value, path, JSON_INDENT(1));
 }
 
+/* Which rules a node had, and what it refused to hear: {GROUP: fingerprint}, {REASON: count}. */
+static void run_note_evidence(struct run *run, unsigned int node, const json_t *status)
+{
+	json_t *request = json_pack("{s:s}", "op", "metrics");
+	json_t *metrics = NULL, *rules = json_object(), *entry;
+	size_t i;
+
+	json_array_foreach (json_object_get(status, "rules"), i, entry) {
+		const char *group = json_string_value(json_object_get(entry, "group"));
+
+		if (group)
+			(void)json_object_set(rules, group, json_object_get(entry, "fingerprint"));
+	}
+	(void)json_object_set_new(run->measure.rules, run_node(run, (int)node), rules);
+	(void)cluster_ask(
+		&run->room.cluster, node, CLUSTER_DAEMON_CARPD, request, CLUSTER_CALL_MS, &metrics);
+	if (json_object_get(metrics, "carpool_adverts_dropped_total"))
+		(void)json_object_set(run->measure.adverts_dropped, run_node(run, (int)node),
+			json_object_get(metrics, "carpool_adverts_dropped_total"));
+	json_decref(metrics);
+	json_decref(request);
+}
+
 /* The daemons' own view, kept beside their logs. */
 static void run_collect(struct run *run)
 {
 	json_t *request = json_pack("{s:s}", "op", "status");
 
+	run->measure.rules = json_object();
+	run->measure.adverts_dropped = json_object();
 	for (unsigned int n = 0; n < run->room.lab.node_count; n++) {
 		json_t *history;
 
@@ -511,6 +557,8 @@ static void run_collect(struct run *run)
 			if (cluster_ask(&run->room.cluster, n, (enum cluster_daemon)d, request,
 				    CLUSTER_CALL_MS, &status) == 0)
 				run_save_json(run, run_node(run, (int)n), what, status);
+			if (d == CLUSTER_DAEMON_CARPD)
+				run_note_evidence(run, n, status);
 			json_decref(status);
 		}
 	}

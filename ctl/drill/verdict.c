@@ -343,9 +343,19 @@ static json_t *verdict_document(const struct measure *measure, const struct prob
 		"reason", reason, "report", report);
 }
 
+static unsigned int verdict_resets(const struct probes *probes)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < probes->tcp_count; i++)
+		count += !probes->tcp_results[i].survived &&
+			 strstr(probes->tcp_results[i].why, "reset") != NULL;
+	return count;
+}
+
 /* What happened when, and what was drilled: enough to compare two reports of different days. */
-static void verdict_add_evidence(
-	json_t *run, const struct measure *measure, const struct config *cfg)
+static void verdict_add_evidence(json_t *run, const struct measure *measure,
+	const struct probes *probes, const struct config *cfg)
 {
 	char hash[2 * CRYPTO_HASH_BYTES + 1];
 
@@ -362,6 +372,12 @@ static void verdict_add_evidence(
 		run, "alarms", measure->alarms ? json_incref(measure->alarms) : json_array());
 	(void)json_object_set_new(
 		run, "timeline", measure->timeline ? json_incref(measure->timeline) : json_array());
+	(void)json_object_set_new(run, "evidence",
+		json_pack("{s:o,s:I,s:O?,s:O?}", "flows_synced",
+			measure->flows_synced >= 0 ? json_integer((json_int_t)measure->flows_synced)
+						   : json_null(),
+			"tcp_reset", (json_int_t)verdict_resets(probes), "adverts_dropped",
+			measure->adverts_dropped, "rules", measure->rules));
 	(void)json_object_set_new(run, "cluster", json_string(cfg->cluster));
 	(void)json_object_set_new(run, "config_fingerprint", json_string(hash));
 }
@@ -394,7 +410,7 @@ json_t *verdict_judge(const struct measure *measure, const struct probes *probes
 	(void)json_object_set_new(run, "streams", streams_json(measure));
 	(void)json_object_set_new(
 		run, "objective_ms", verdict_ms(verdict_outage_bound(measure, cfg, allowed_ms)));
-	verdict_add_evidence(run, measure, cfg);
+	verdict_add_evidence(run, measure, probes, cfg);
 	return run;
 }
 

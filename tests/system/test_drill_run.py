@@ -98,6 +98,9 @@ class Run(unittest.TestCase):
         self.expect_survival(run)
         self.assertEqual(run["flows"], {"before": 5008, "survived": 5008})
         self.assertEqual(run["reason"], "MASTER_DEAD")
+        self.assertGreaterEqual(run["evidence"]["flows_synced"], 5008)
+        self.assertEqual((run["evidence"]["tcp_reset"], list(run["evidence"]["rules"])), (0, [run["master"]["after"]]))
+        self.assertLessEqual(run["split"]["decide_ms"], run["split"]["detect_ms"] + 1000)
         stages = [stage["stage"] for stage in run["stages"] if ":" not in stage["stage"]]
         self.assertEqual(stages[:5], ["before", "state", "rules", "addresses", "announce"])
         self.look_at_papers(os.path.dirname(run["report"]))
