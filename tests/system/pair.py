@@ -336,13 +336,21 @@ class Line:
             os.setresgid(uid, uid, 0)
             os.setresuid(uid, uid, 0)
         try:
-            self.socket.connect(path)
+            # With a timeout Python's socket does not block: a full backlog is EAGAIN, and no answer.
+            wait(lambda: self.connected(path), timeout, "room in the backlog")
         finally:
             if uid is not None:
                 os.setresuid(0, 0, 0)
                 os.setresgid(0, 0, 0)
                 os.setgroups(groups)
         self.rest = b""
+
+    def connected(self, path):
+        try:
+            self.socket.connect(path)
+        except BlockingIOError:
+            return False
+        return True
 
     def say(self, line):
         self.socket.sendall(line if isinstance(line, bytes) else (json.dumps(line) + "\n").encode())
