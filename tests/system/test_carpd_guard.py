@@ -75,6 +75,10 @@ def history(node):
     return node.json("history")["transitions"]
 
 
+SANITIZED = os.environ.get("SANITIZED", "none") != "none"
+KILLS = 1 if SANITIZED else 5     # the figures are of the other build
+
+
 class Guard(unittest.TestCase):
     def watch(self, node):
         watch = Watch(node.namespace)
@@ -84,7 +88,7 @@ class Guard(unittest.TestCase):
     def test_killed(self):
         with lab.Pair(sync=False) as pair:
             watch, figures = self.watch(pair.fw1), []
-            for _ in range(5):
+            for _ in range(KILLS):
                 start = time.monotonic()
                 pair.fw1.kill("carpd")
                 figures.append(lab.wait(lambda: watch.gone(start), 3, "the guard withdraws"))
@@ -101,10 +105,10 @@ class Guard(unittest.TestCase):
                 pair.settle("fw1")
             print("kill -9: addresses gone after", ["%.1f ms" % f for f in figures])
             # The bound of the guard's own work is 5 ms; here the machine may be busy.
-            self.assertLess(sorted(figures)[2], 100)
+            self.assertLess(sorted(figures)[KILLS // 2], 100)
             self.assertEqual(history(pair.fw2)[-1]["to"], "backup")
             reasons = [entry["reason"] for entry in history(pair.fw2) if entry["to"] == "master"]
-            self.assertEqual(reasons, ["MASTER_RESIGNED"] * 5, "the guard resigned: nobody waited for master-down")
+            self.assertEqual(reasons, ["MASTER_RESIGNED"] * KILLS, "the guard resigned: nobody waited for master-down")
 
     def test_asleep(self):
         """SIGSTOP: the guard ends this life; SIGCONT: another begins, as a backup, with nothing said before. Twice:
@@ -210,7 +214,7 @@ class Guard(unittest.TestCase):
             with open(f"/proc/{pair.fw1.daemons['carpd'].pid}/status") as file:
                 resident = int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1])
             print("carpd is", resident, "kB")
-            if os.environ.get("SANITIZED", "none") == "none":
+            if not SANITIZED:
                 self.assertLess(resident, 32 * 1024)
 
 
