@@ -647,7 +647,6 @@ static void engine_op_dress(struct engine *e, struct table_record *record, struc
 	struct flow *flow = &op->flow;
 	bool standby = e->groups[record->group].role != SYNCMSG_ROLE_ACTIVE;
 
-	op->liberal = false;
 	if (flow_is_expectation(flow)) {
 		/* No hold: the kernel gives it its helper's time, as the source's did, and its
 		 * end there is told. HELD says that it is ours to take away again. */
@@ -687,6 +686,7 @@ static bool engine_op_make(struct engine *e, mono_t now, uint32_t slot, struct e
 	bool known = bit_get(kernel->known, slot);
 
 	op->slot = slot;
+	op->liberal = false;
 	table_load(&e->table, slot, engine_seconds(now), &op->flow);
 	if (record->flags & TABLE_FLAG_DEAD || bit_get(kernel->recreate, slot)) {
 		bool again = !(record->flags & TABLE_FLAG_DEAD);
