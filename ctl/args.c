@@ -162,6 +162,21 @@ bool args_parse(
 	return true;
 }
 
+bool args_number(const char *text, long min, long max, long *value)
+{
+	char *end;
+	long number;
+
+	if (!text)
+		return true;
+	errno = 0;
+	number = strtol(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || number < min || number > max)
+		return false;
+	*value = number;
+	return true;
+}
+
 bool args_duration_ms(const char *text, int64_t *ret_ms)
 {
 	static const struct {

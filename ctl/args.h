@@ -48,6 +48,9 @@ bool args_parse(
 int args_fail(const struct args_spec *spec, const struct args *args, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* args_number: a whole number within bounds; without a text *value stays as it is. */
+bool args_number(const char *text, long min, long max, long *value);
+
 /* args_duration_ms: "500ms", "10s", "30m", "2h"; false for anything else, zero and more than a year
  * included. */
 bool args_duration_ms(const char *text, int64_t *ret_ms);

@@ -9,7 +9,7 @@
 
 /* What the kernel is told is not what was asked for: setting its timer is the dearest call of a
  * loop that moves its deadline with every packet (on a virtual machine it is a way out to the
- * hypervisor and back, 10 to 30 us). So a deadline that has come already is no timer but a deferred
+ * hypervisor and back). So a deadline that has come already is no timer but a deferred
  * call, and one that only moves away leaves an earlier timer as it is, while that is still far
  * enough that the next packet will come before it does: it may fire too early, and is set again. */
 

@@ -102,37 +102,21 @@ static const char verb_drill_text[] =
 	"With --live it is the running cluster: handed over, by plan, and back.\n"
 	"Exit: 0 pass, 1 fail, 2 could not run.";
 
-/* A whole number within bounds; without a text the value that is there stays. */
-static bool verb_drill_number(const char *text, long min, long max, long *value)
-{
-	char *end;
-	long number;
-
-	if (!text)
-		return true;
-	errno = 0;
-	number = strtol(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || number < min || number > max)
-		return false;
-	*value = number;
-	return true;
-}
-
 static const char *verb_drill_bad_number(struct verb_drill *drill)
 {
 	drill->repeat = 1;
 	drill->rate = VERB_DRILL_RATE_HZ;
 	drill->link_mbit = VERB_DRILL_LINK_MBIT;
 	drill->seed = clock_wall_us() % VERB_DRILL_SEED_FRESH;
-	if (!verb_drill_number(drill->repeat_text, 1, VERB_DRILL_REPEAT_MAX, &drill->repeat))
+	if (!args_number(drill->repeat_text, 1, VERB_DRILL_REPEAT_MAX, &drill->repeat))
 		return "--repeat wants 1 to 1000";
-	if (!verb_drill_number(drill->flows_text, 0, FLOWS_MAX, &drill->flows))
+	if (!args_number(drill->flows_text, 0, FLOWS_MAX, &drill->flows))
 		return "--flows wants 0 to 4000000";
-	if (!verb_drill_number(drill->rate_text, UDP_RATE_HZ_MIN, UDP_RATE_HZ_MAX, &drill->rate))
+	if (!args_number(drill->rate_text, UDP_RATE_HZ_MIN, UDP_RATE_HZ_MAX, &drill->rate))
 		return "--rate wants 10 to 20000 (probes a second)";
-	if (!verb_drill_number(drill->seed_text, 0, VERB_DRILL_SEED_MAX, &drill->seed))
+	if (!args_number(drill->seed_text, 0, VERB_DRILL_SEED_MAX, &drill->seed))
 		return "--seed wants 0 to 281474976710655 (48 bits)";
-	if (!verb_drill_number(drill->link_text, 0, 100000, &drill->link_mbit))
+	if (!args_number(drill->link_text, 0, 100000, &drill->link_mbit))
 		return "--link wants 0 (as fast as it goes) to 100000 (Mbit/s)";
 	if (drill->observe_text && !args_duration_ms(drill->observe_text, &drill->observe_ms))
 		return "--observe wants a duration such as 15s";

@@ -8,29 +8,13 @@
 
 #include "common/check.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
-static bool verb_probe_number(const char *text, long min, long max, uint32_t *value)
-{
-	char *end;
-	long number;
-
-	if (!text)
-		return true;
-	errno = 0;
-	number = strtol(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || number < min || number > max)
-		return false;
-	*value = (uint32_t)number;
-	return true;
-}
+#include <stddef.h>
+#include <stdint.h>
 
 int verb_probe_probe(int argc, char **argv)
 {
 	const char *rate = NULL, *connections = NULL, *time = NULL;
-	struct prober_options options = {
-		.rate_hz = PROBER_RATE_HZ, .connection_count = PROBER_CONNECTIONS};
+	struct prober_options options = {0};
 	const struct args_option table[] = {
 		{"--rate", "HZ", "UDP probes a second, 10 to 5000 (default 200)", NULL, &rate},
 		{"--connections", "N", "TCP connections, 0 to 32 (default 4)", NULL, &connections},
@@ -41,14 +25,15 @@ int verb_probe_probe(int argc, char **argv)
 	const struct args_spec spec = {
 		.synopsis = "carpool drill probe ADDRESS[:PORT] [--rate HZ] [--for TIME] [--json]",
 		.text = "Sends numbered UDP probes, talks on TCP connections and opens new ones, "
-			"from "
-			"this host\nthrough the firewalls to a host where 'carpool drill reflect' "
+			"from this host\nthrough the firewalls to a host where 'carpool drill "
+			"reflect' "
 			"runs, and tells what was\nlost and for how long. Needs no daemon and no "
 			"root. Exit: 0 nothing lost, 1 something.",
 		.options = table,
 		.option_count = ARRAY_LEN(table),
 		.word_count_max = 1,
 	};
+	long rate_hz = PROBER_RATE_HZ, connection_count = PROBER_CONNECTIONS;
 	struct args args;
 	int exit_status;
 	int r;
@@ -57,12 +42,14 @@ int verb_probe_probe(int argc, char **argv)
 		return exit_status;
 	if (args.word_count == 0)
 		return args_fail(&spec, &args, "to which host? 'carpool drill reflect' runs there");
-	if (!verb_probe_number(rate, PROBER_RATE_HZ_MIN, PROBER_RATE_HZ_MAX, &options.rate_hz))
+	if (!args_number(rate, PROBER_RATE_HZ_MIN, PROBER_RATE_HZ_MAX, &rate_hz))
 		return args_fail(&spec, &args, "--rate wants 10 to 5000 (probes a second)");
-	if (!verb_probe_number(connections, 0, PROBER_CONNECTIONS_MAX, &options.connection_count))
+	if (!args_number(connections, 0, PROBER_CONNECTIONS_MAX, &connection_count))
 		return args_fail(&spec, &args, "--connections wants 0 to 32");
 	if (time && !args_duration_ms(time, &options.for_ms))
 		return args_fail(&spec, &args, "--for wants a duration such as 30s");
+	options.rate_hz = (uint32_t)rate_hz;
+	options.connection_count = (uint32_t)connection_count;
 	options.to = args.words[0];
 	options.json = args.json;
 	r = prober_run(&options);

@@ -180,11 +180,6 @@ bool engine_any_active(const struct engine *e)
 
 /* ---- records and who is told ---- */
 
-static struct engine_consumer *engine_kernel(struct engine *e)
-{
-	return &e->consumers[SYNC_CONSUMER_KERNEL];
-}
-
 bool engine_kernel_has(const struct engine *e, uint32_t slot)
 {
 	return bit_get(e->consumers[SYNC_CONSUMER_KERNEL].known, slot);

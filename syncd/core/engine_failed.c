@@ -2,7 +2,7 @@
  * ctnetlink_new_conntrack(), ctnetlink_change_conntrack(), ctnetlink_new_expect()
  * (nf_conntrack_netlink.c). */
 #include "syncd/core/bits.h"
-#include "syncd/core/engine.h"
+#include "syncd/core/engine_internal.h"
 
 #include <errno.h>
 
@@ -20,8 +20,7 @@ static bool engine_op_retry(struct engine *e, uint32_t slot)
 	record->flags &= (uint8_t) ~(TABLE_FLAG_RETRY_1 | TABLE_FLAG_RETRY_2);
 	record->flags |= (uint8_t)((count & 1 ? TABLE_FLAG_RETRY_1 : 0) |
 				   (count & 2 ? TABLE_FLAG_RETRY_2 : 0));
-	(void)dirty_add(
-		&e->consumers[SYNC_CONSUMER_KERNEL].dirty, slot); /* it was just taken out */
+	(void)dirty_add(&engine_kernel(e)->dirty, slot); /* it was just taken out */
 	return true;
 }
 
@@ -35,15 +34,14 @@ static bool engine_op_strip(
 	if (!(record->has & part) || record->has & refused)
 		return false;
 	record->has |= (uint16_t)refused;
-	(void)dirty_add(
-		&e->consumers[SYNC_CONSUMER_KERNEL].dirty, slot); /* it was just taken out */
+	(void)dirty_add(&engine_kernel(e)->dirty, slot); /* it was just taken out */
 	return true;
 }
 
 static enum engine_drop engine_op_failed_create(struct engine *e, uint32_t slot, int error)
 {
 	const struct table_record *record = table_at(&e->table, slot);
-	struct engine_consumer *kernel = &e->consumers[SYNC_CONSUMER_KERNEL];
+	struct engine_consumer *kernel = engine_kernel(e);
 
 	switch (error) {
 	case EOPNOTSUPP:
@@ -96,25 +94,25 @@ static enum engine_drop engine_op_failed_update(struct engine *e, uint32_t slot,
 	case ENOENT: /* expired, or evicted: create it */
 		return engine_op_retry(e, slot) ? ENGINE_DROP_NONE : ENGINE_DROP_KERNEL_OTHER;
 	case ENOSPC: /* labels without a label rule (facts 2.4) */
-		bit_set(e->consumers[SYNC_CONSUMER_KERNEL].known, slot);
+		bit_set(engine_kernel(e)->known, slot);
 		if (engine_op_strip(e, slot, FLOW_HAS_LABELS, TABLE_REFUSED_LABELS))
 			return ENGINE_DROP_NONE;
 		return ENGINE_DROP_KERNEL_OTHER;
 	case EBUSY:	 /* another helper */
 	case EOPNOTSUPP: /* or none: an entry cannot get one later */
-		bit_set(e->consumers[SYNC_CONSUMER_KERNEL].known, slot);
+		bit_set(engine_kernel(e)->known, slot);
 		if (engine_op_strip(e, slot, FLOW_HAS_HELPER, TABLE_REFUSED_HELPER))
 			return ENGINE_DROP_NONE;
 		return ENGINE_DROP_KERNEL_OTHER;
 	default:
-		bit_set(e->consumers[SYNC_CONSUMER_KERNEL].known, slot);
+		bit_set(engine_kernel(e)->known, slot);
 		return ENGINE_DROP_KERNEL_OTHER;
 	}
 }
 
 bool engine_clash_settle(struct engine *e, uint32_t slot, const struct flow *holder)
 {
-	struct engine_consumer *kernel = &e->consumers[SYNC_CONSUMER_KERNEL];
+	struct engine_consumer *kernel = engine_kernel(e);
 	uint32_t other = table_find(&e->table, holder);
 	struct table_record *record = table_at(&e->table, slot);
 	struct flow ours, theirs;
@@ -142,7 +140,7 @@ bool engine_clash_settle(struct engine *e, uint32_t slot, const struct flow *hol
 void engine_op_failed(
 	struct engine *e, mono_t now, enum engine_op_type type, uint32_t slot, int error)
 {
-	struct engine_consumer *kernel = &e->consumers[SYNC_CONSUMER_KERNEL];
+	struct engine_consumer *kernel = engine_kernel(e);
 	enum engine_drop drop;
 
 	/* A delete that found nothing is done; its slot may be somebody else's by now. */
