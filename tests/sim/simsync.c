@@ -8,33 +8,25 @@
  * the clients fall silent, and after two comparisons of digests tables, digests and kernels must be
  * equal everywhere. A failing seed is shrunk to the faults that it needs. Exit: 0 clean, 1 a
  * checker found something, 2 usage. */
-#include "common/check.h"
+#include "seeds.h"
 #include "synccheck.h"
 #include "syncfaults.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#define JOBS_MAX   64u
 #define SHRINK_MAX 300
 #define HEAL_MS	   2500
 #define SETTLE_MS  12000 /* short timeouts pass */
 #define REST_MS	   75000 /* a periodic comparison, and what it finds */
 
-struct simsync_arguments {
-	uint64_t seeds, first, one;
-	uint32_t jobs;
-	bool trace, shrink, keep_going;
-};
-
-struct simsync_total {
-	uint64_t seeds, failed, delivered, handovers, broken;
-	uint64_t drops[ENGINE_DROP_COUNT];
+enum {
+	SIMSYNC_DELIVERED = SEEDS_OWN,
+	SIMSYNC_HANDOVERS,
+	SIMSYNC_BROKEN,
+	SIMSYNC_DROPS, /* one a reason */
+	SIMSYNC_COUNTERS = SIMSYNC_DROPS + ENGINE_DROP_COUNT,
 };
 
 static void simsync_options(uint64_t seed, struct syncworld_options *o)
@@ -110,22 +102,21 @@ static void simsync_shrink(const struct syncworld_options *options)
 	syncworld_free(w);
 }
 
-static void simsync_one(
-	uint64_t seed, const struct simsync_arguments *a, struct simsync_total *total)
+static void simsync_one(uint64_t seed, const struct seeds_arguments *a, uint64_t *counters)
 {
 	struct syncworld_options o;
 	struct syncworld *w;
 
 	simsync_options(seed, &o);
 	w = simsync_run(&o, NULL, a->trace);
-	total->seeds++;
-	total->delivered += w->delivered;
-	total->handovers += w->handovers;
-	total->broken += w->broken;
+	counters[SEEDS_RUN]++;
+	counters[SIMSYNC_DELIVERED] += w->delivered;
+	counters[SIMSYNC_HANDOVERS] += w->handovers;
+	counters[SIMSYNC_BROKEN] += w->broken;
 	for (int drop = 0; drop < ENGINE_DROP_COUNT; drop++)
-		total->drops[drop] += w->drops[drop];
+		counters[SIMSYNC_DROPS + drop] += w->drops[drop];
 	if (w->failure[0]) {
-		total->failed++;
+		counters[SEEDS_FAILED]++;
 		printf("seed %llu: %u nodes, %u groups, %s%s, pipes of %u bytes, a fault every %u "
 		       "ms\nFAILED: %s\n",
 			(unsigned long long)seed, o.nodes, o.groups, o.warm ? "warm" : "cold",
@@ -137,132 +128,35 @@ static void simsync_one(
 	syncworld_free(w);
 }
 
-static void simsync_share(
-	const struct simsync_arguments *a, uint32_t job, struct simsync_total *total)
+static void simsync_print(const struct seeds_arguments *a, const uint64_t *counters, double took_s)
 {
-	for (uint64_t i = job; i < a->seeds && (total->failed == 0 || a->keep_going); i += a->jobs)
-		simsync_one(a->first + i, a, total);
-}
-
-static void simsync_add(struct simsync_total *total, const struct simsync_total *part)
-{
-	total->seeds += part->seeds;
-	total->failed += part->failed;
-	total->delivered += part->delivered;
-	total->handovers += part->handovers;
-	total->broken += part->broken;
-	for (int drop = 0; drop < ENGINE_DROP_COUNT; drop++)
-		total->drops[drop] += part->drops[drop];
-}
-
-/* simsync_fork: each job is a process that writes its total into the pipe, in one piece. */
-static void simsync_fork(const struct simsync_arguments *a, struct simsync_total *total)
-{
-	struct simsync_total part;
-	int ends[2];
-
-	CHECK(pipe(ends) == 0);
-	fflush(stdout);
-	for (uint32_t job = 0; job < a->jobs; job++) {
-		pid_t child = fork();
-
-		CHECK(child >= 0);
-		if (child > 0)
-			continue;
-		memset(&part, 0, sizeof(part));
-		simsync_share(a, job, &part);
-		CHECK(write(ends[1], &part, sizeof(part)) == (ssize_t)sizeof(part));
-		_exit(0);
-	}
-	close(ends[1]);
-	for (uint32_t job = 0; job < a->jobs; job++) {
-		if (read(ends[0], &part, sizeof(part)) != (ssize_t)sizeof(part)) {
-			printf("FAILED: a job died\n"); /* by a CHECK of the core, for example */
-			total->failed++;
-			break;
-		}
-		simsync_add(total, &part);
-	}
-	while (wait(NULL) > 0)
-		continue;
-	close(ends[0]);
-}
-
-static int simsync_many(const struct simsync_arguments *a)
-{
-	struct simsync_total total = {0};
-	struct timespec from, to;
-
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	if (a->jobs > 1)
-		simsync_fork(a, &total);
-	else
-		simsync_share(a, 0, &total);
-	clock_gettime(CLOCK_MONOTONIC, &to);
 	printf("%llu seeds from %llu on, %llu failed; %.1f s; %llu kB delivered, %llu hand-overs "
 	       "watched, %llu connections broken by faults; drops:",
-		(unsigned long long)total.seeds, (unsigned long long)a->first,
-		(unsigned long long)total.failed,
-		(double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9,
-		(unsigned long long)total.delivered / 1000, (unsigned long long)total.handovers,
-		(unsigned long long)total.broken);
+		(unsigned long long)counters[SEEDS_RUN], (unsigned long long)a->first,
+		(unsigned long long)counters[SEEDS_FAILED], took_s,
+		(unsigned long long)counters[SIMSYNC_DELIVERED] / 1000,
+		(unsigned long long)counters[SIMSYNC_HANDOVERS],
+		(unsigned long long)counters[SIMSYNC_BROKEN]);
 	for (int drop = 1; drop < ENGINE_DROP_COUNT; drop++)
-		if (total.drops[drop])
+		if (counters[SIMSYNC_DROPS + drop])
 			printf(" %s %llu", engine_drop_name((enum engine_drop)drop),
-				(unsigned long long)total.drops[drop]);
+				(unsigned long long)counters[SIMSYNC_DROPS + drop]);
 	printf("\n");
-	return total.failed > 0 ? 1 : 0;
-}
-
-static bool simsync_parse(int argc, char **argv, struct simsync_arguments *a)
-{
-	static const struct option known[] = {{"seeds", 1, 0, 'n'}, {"first", 1, 0, 'f'},
-		{"seed", 1, 0, 'o'}, {"jobs", 1, 0, 'j'}, {"trace", 0, 0, 't'},
-		{"no-shrink", 0, 0, 'x'}, {"keep-going", 0, 0, 'k'}, {0}};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		switch (c) {
-		case 'n':
-			a->seeds = strtoull(optarg, NULL, 10);
-			break;
-		case 'f':
-			a->first = strtoull(optarg, NULL, 10);
-			break;
-		case 'o':
-			a->one = strtoull(optarg, NULL, 10);
-			break;
-		case 'j':
-			a->jobs = (uint32_t)strtoul(optarg, NULL, 10);
-			break;
-		case 't':
-			a->trace = true;
-			break;
-		case 'x':
-			a->shrink = false;
-			break;
-		case 'k':
-			a->keep_going = true;
-			break;
-		default:
-			return false;
-		}
-	}
-	return (a->seeds == 0) != (a->one == 0) && a->jobs >= 1 && a->jobs <= JOBS_MAX;
 }
 
 int main(int argc, char **argv)
 {
-	struct simsync_arguments a = {.first = 1, .jobs = 1, .shrink = true};
-	struct simsync_total total = {0};
+	struct seeds_arguments a = {.first = 1, .jobs = 1, .shrink = true};
+	uint64_t counters[SIMSYNC_COUNTERS] = {0};
 
-	if (!simsync_parse(argc, argv, &a)) {
+	if (!seeds_parse(argc, argv, &a)) {
 		fprintf(stderr, "simsync --seeds N [--first S] [--jobs J] [--keep-going] | "
 				"--seed S [--trace] [--no-shrink]\n");
 		return 2;
 	}
-	if (a.one == 0)
-		return simsync_many(&a);
-	simsync_one(a.one, &a, &total);
-	return total.failed > 0 ? 1 : 0;
+	if (a.one != 0)
+		simsync_one(a.one, &a, counters);
+	else
+		simsync_print(&a, counters, seeds_run(&a, simsync_one, counters, SIMSYNC_COUNTERS));
+	return counters[SEEDS_FAILED] > 0 ? 1 : 0;
 }
