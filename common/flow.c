@@ -409,8 +409,7 @@ static void flow_encode_extra(struct wbuf *w, const struct flow *flow)
 		flow_encode_expect(w, flow);
 }
 
-/* flow_name_byte: what names that reach the kernel, logs and JSON may be made of. */
-static bool flow_name_byte(char c)
+bool flow_name_byte(char c)
 {
 	return c > ' ' && c <= '~' && c != '"' && c != '\\';
 }

@@ -171,6 +171,10 @@ enum flow_error {
 /* flow_error_name: "FLOW_SHORT", ... Never NULL. */
 const char *flow_error_name(enum flow_error error);
 
+/* flow_name_byte: what a helper's and a function's name may be made of: it reaches kernels, logs
+ * and JSON. */
+bool flow_name_byte(char c);
+
 /* flow_encode: appends the wire form. A value that has no encoding (a port of a wrong family, ...)
  * is a bug of the caller, not an error; too little room sets w->failed. */
 void flow_encode(struct wbuf *w, const struct flow *flow);

@@ -422,7 +422,7 @@ int rules_unload(const struct rules_manifest *manifest)
 }
 
 /* The latch's tables have no canary; carpd takes them along, unless it was killed. */
-#define LATCH_PREFIX "carpool__"
+#define LATCH_PREFIX RULES_SHIELD_PREFIX "_"
 
 int rules_clear(size_t *ret_count)
 {

@@ -277,8 +277,7 @@ static bool parse_name(const struct attr *attr, char *name, size_t size_bytes)
 	if (length == 0 || length >= size_bytes)
 		return false;
 	for (size_t i = 0; i < length; i++)
-		if (attr->data[i] <= ' ' || attr->data[i] > '~' || attr->data[i] == '"' ||
-			attr->data[i] == '\\')
+		if (!flow_name_byte((char)attr->data[i]))
 			return false;
 	memset(name, 0, size_bytes);
 	memcpy(name, attr->data, length);
