@@ -8,7 +8,6 @@
 #include "common/io/notify.h"
 #include "common/mono.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -39,38 +38,6 @@ struct exporter {
 
 static const char exporter_index[] = "<!DOCTYPE html><title>carpool</title><h1>carpool</h1>"
 				     "<p><a href=\"/metrics\">metrics</a>\n";
-
-bool exporter_address_parse(const char *text, union exporter_address *ret_address)
-{
-	union exporter_address address = {0};
-	const char *colon = strrchr(text, ':');
-	char host[INET6_ADDRSTRLEN + 2], *end;
-	unsigned long port;
-	size_t length;
-
-	if (!colon || colon[1] < '0' || colon[1] > '9')
-		return false;
-	port = strtoul(colon + 1, &end, 10);
-	length = (size_t)(colon - text);
-	if (*end != '\0' || port == 0 || port > 65535 || length >= sizeof(host))
-		return false;
-	memcpy(host, text, length);
-	host[length] = '\0';
-	if (host[0] == '[' && length > 2 && host[length - 1] == ']') {
-		host[length - 1] = '\0';
-		address.v6.sin6_family = AF_INET6;
-		address.v6.sin6_port = htons((uint16_t)port);
-		if (inet_pton(AF_INET6, host + 1, &address.v6.sin6_addr) != 1)
-			return false;
-	} else {
-		address.v4.sin_family = AF_INET;
-		address.v4.sin_port = htons((uint16_t)port);
-		if (inet_pton(AF_INET, host, &address.v4.sin_addr) != 1)
-			return false;
-	}
-	*ret_address = address;
-	return true;
-}
 
 int exporter_limit(void)
 {
@@ -176,17 +143,15 @@ static enum MHD_Result exporter_on_request(void *context, struct MHD_Connection 
 }
 
 /* exporter_listen: a socket of our own, so that the rights can go before the first byte comes. */
-static int exporter_listen(const union exporter_address *address)
+static int exporter_listen(const struct sockaddr_storage *address, socklen_t size)
 {
-	socklen_t size =
-		address->any.sa_family == AF_INET6 ? sizeof(address->v6) : sizeof(address->v4);
-	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int one = 1, error;
 
 	if (fd < 0)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
-		bind(fd, &address->any, size) != 0 ||
+		bind(fd, (const struct sockaddr *)address, size) != 0 ||
 		listen(fd, (int)EXPORTER_CONNECTIONS_MAX) != 0) {
 		error = errno;
 		(void)close(fd);
@@ -195,7 +160,7 @@ static int exporter_listen(const union exporter_address *address)
 	return fd;
 }
 
-int exporter_run(const struct args *args, const union exporter_address *address)
+int exporter_run(const struct args *args, const struct sockaddr_storage *address, socklen_t size)
 {
 	struct exporter exporter = {.args = args};
 	struct MHD_Daemon *daemon;
@@ -206,7 +171,7 @@ int exporter_run(const struct args *args, const union exporter_address *address)
 	(void)sigaddset(&stop, SIGTERM);
 	(void)sigaddset(&stop, SIGINT);
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL); /* before the thread: it inherits the mask */
-	fd = exporter_listen(address);
+	fd = exporter_listen(address, size);
 	if (fd < 0)
 		return fd;
 	r = exporter_limit();

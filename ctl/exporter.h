@@ -8,9 +8,7 @@
 
 #include "ctl/args.h"
 
-#include <netinet/in.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <sys/socket.h>
 
 #define EXPORTER_LISTEN		  "127.0.0.1:9807"
 #define EXPORTER_CONNECTIONS_MAX  16u
@@ -20,21 +18,12 @@
 #define EXPORTER_FRESH_MS	  500
 #define EXPORTER_TEXT_BYTES_MAX	  (4u * 1024 * 1024)
 
-union exporter_address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
-/* exporter_address_parse: "127.0.0.1:9807", "[::1]:9807". False: none of these. */
-bool exporter_address_parse(const char *text, union exporter_address *ret_address);
-
 /* exporter_limit: gives up the user (root becomes `nobody`), every capability, and new privileges.
  * 0 or a negative errno. Call it when the socket is open. */
 int exporter_limit(void);
 
 /* exporter_run: serves until SIGTERM or SIGINT. 0, or a negative errno when it could not begin.
  *   args  borrowed until it returns. */
-int exporter_run(const struct args *args, const union exporter_address *address);
+int exporter_run(const struct args *args, const struct sockaddr_storage *address, socklen_t size);
 
 #endif

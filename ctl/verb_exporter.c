@@ -1,5 +1,6 @@
 /* verb_exporter.c: `carpool exporter`: Prometheus' endpoint; the work is in exporter.c. */
 #include "ctl/args.h"
+#include "ctl/endpoint.h"
 #include "ctl/exporter.h"
 #include "ctl/report.h"
 #include "ctl/verb.h"
@@ -26,19 +27,20 @@ int verb_exporter(int argc, char **argv)
 		.options = options,
 		.option_count = ARRAY_LEN(options),
 	};
-	union exporter_address address;
+	struct sockaddr_storage address;
+	socklen_t size;
 	struct args args;
 	char text[256];
 	int exit_status, r;
 
 	if (!args_parse(&spec, argc, argv, &args, &exit_status))
 		return exit_status;
-	if (!exporter_address_parse(listen, &address))
+	if (endpoint_parse(listen, 0, &address, &size) < 0)
 		return args_fail(&spec, &args,
 			"--listen %.64s: wanted is ADDR:PORT, such as " EXPORTER_LISTEN
 			" or [::1]:9807",
 			listen);
-	r = exporter_run(&args, &address);
+	r = exporter_run(&args, &address, size);
 	if (r == 0)
 		return VERB_EXIT_DONE;
 	snprintf(text, sizeof(text), "cannot serve %.64s: %s", listen, strerror(-r));

@@ -1,15 +1,7 @@
 #include "ctl/drill/peerhost.h"
 
-#include "ctl/drill/netsock.h"
-
-#include "common/ipaddr.h"
-
-#include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define PEERHOST_TEXT_MAX 128
+#include <stddef.h>
 
 static volatile sig_atomic_t peerhost_stop;
 
@@ -32,49 +24,4 @@ void peerhost_catch_signals(void)
 bool peerhost_stopped(void)
 {
 	return peerhost_stop;
-}
-
-/* The port behind the last colon, when what is before it is no bare IPv6 address. Cuts the text
- * there; NULL: none. */
-static char *peerhost_cut_port(char *text)
-{
-	char *colon = strrchr(text, ':');
-
-	if (!colon || (text[0] != '[' && strchr(text, ':') != colon) ||
-		(text[0] == '[' && (colon == text || colon[-1] != ']')))
-		return NULL;
-	*colon = '\0';
-	return colon + 1;
-}
-
-int peerhost_parse(const char *text, uint16_t port_default, struct sockaddr_storage *ret_address,
-	socklen_t *ret_size)
-{
-	char copy[PEERHOST_TEXT_MAX];
-	char *host = copy, *given, *end;
-	size_t size_bytes = strlen(text);
-	unsigned long number = port_default;
-	struct ipaddr address;
-
-	if (size_bytes == 0 || size_bytes >= sizeof(copy))
-		return -EINVAL;
-	(void)memcpy(copy, text, size_bytes + 1);
-	given = peerhost_cut_port(copy);
-	if (given) {
-		errno = 0;
-		number = strtoul(given, &end, 10);
-		if (errno != 0 || end == given || *end != '\0' || number < 1 || number > 65535)
-			return -EINVAL;
-	}
-	size_bytes = strlen(host);
-	if (size_bytes > 1 && host[0] == '[') {
-		if (host[size_bytes - 1] != ']')
-			return -EINVAL;
-		host[size_bytes - 1] = '\0';
-		host++;
-	}
-	if (strchr(host, '/') || !ipaddr_parse(host, &address))
-		return -EINVAL;
-	*ret_size = netsock_address(&address, (uint16_t)number, ret_address);
-	return 0;
 }

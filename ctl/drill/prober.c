@@ -7,6 +7,8 @@
 #include "ctl/drill/thread.h"
 #include "ctl/drill/tick.h"
 
+#include "ctl/endpoint.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -263,7 +265,7 @@ static void prober_orders(struct prober *prober)
 
 static int prober_open(struct prober *prober)
 {
-	int r = peerhost_parse(prober->options->to, REFLECT_PORT, &prober->to, &prober->to_size);
+	int r = endpoint_parse(prober->options->to, REFLECT_PORT, &prober->to, &prober->to_size);
 	int one = 1, bytes = PROBER_BUFFER_BYTES;
 
 	if (r < 0)

@@ -3,6 +3,8 @@
 #include "ctl/drill/peerhost.h"
 #include "ctl/drill/tick.h"
 
+#include "ctl/endpoint.h"
+
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
@@ -61,7 +63,7 @@ static int reflect_open(struct reflect *reflect, const char *where)
 
 	((struct sockaddr_in6 *)&address)->sin6_port = htons(REFLECT_PORT);
 	if (where)
-		r = peerhost_parse(where, REFLECT_PORT, &address, &size);
+		r = endpoint_parse(where, REFLECT_PORT, &address, &size);
 	if (r < 0)
 		return r;
 	reflect->udp_fd = reflect_socket(&address, size, SOCK_DGRAM);
