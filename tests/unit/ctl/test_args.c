@@ -172,12 +172,31 @@ static void test_when(void **state)
 	assert_string_equal(when_render_span(INT64_MAX, text), "106751991 d 4 h");
 }
 
+static void test_number(void **state)
+{
+	static const char *const bad[] = {"", "x", "9x", "9", "101", "-1", "99999999999999999999"};
+	long number = 42;
+
+	(void)state;
+	assert_true(args_number(NULL, 10, 100, &number));
+	assert_int_equal(number, 42);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_false(args_number(bad[i], 10, 100, &number));
+		assert_int_equal(number, 42);
+	}
+	assert_true(args_number("10", 10, 100, &number));
+	assert_int_equal(number, 10);
+	assert_true(args_number("100", 10, 100, &number));
+	assert_int_equal(number, 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_duration),
+		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_when),
 	};
