@@ -5,6 +5,8 @@
 #include "ctl/field.h"
 #include "ctl/metrics_text.h"
 
+#include "common/io/sysctl.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,18 +24,11 @@ static json_t *metrics_fetch_ask(const struct args *args, enum ask_daemon daemon
 }
 
 /* metrics_fetch_sysctl: -1 where connection tracking is not loaded. */
-static double metrics_fetch_sysctl(const char *path)
+static double metrics_fetch_sysctl(const char *name)
 {
-	FILE *file = fopen(path, "re");
-	long long value;
-	double number = -1;
+	int64_t value;
 
-	if (!file)
-		return -1;
-	if (fscanf(file, "%lld", &value) == 1)
-		number = (double)value;
-	(void)fclose(file); /* only read */
-	return number;
+	return sysctl_read(name, &value) == 0 ? (double)value : -1;
 }
 
 char *metrics_fetch_text(const struct args *args, bool openmetrics)
@@ -48,8 +43,8 @@ char *metrics_fetch_text(const struct args *args, bool openmetrics)
 		.carpd = carpd,
 		.sync = sync,
 		.syncd = syncd,
-		.entries = metrics_fetch_sysctl("/proc/sys/net/netfilter/nf_conntrack_count"),
-		.entries_limit = metrics_fetch_sysctl("/proc/sys/net/netfilter/nf_conntrack_max"),
+		.entries = metrics_fetch_sysctl("net/netfilter/nf_conntrack_count"),
+		.entries_limit = metrics_fetch_sysctl("net/netfilter/nf_conntrack_max"),
 	};
 	json_t *drill = NULL;
 	char *text = NULL;
